@@ -1,0 +1,50 @@
+#include "session/alias.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/result.h"
+#include "mqtt/topic.h"
+
+void alias_table_init(struct alias_table *table, uint16_t maximum)
+{
+    *table = (struct alias_table){.maximum = maximum};
+}
+
+void alias_table_deinit(struct alias_table *table)
+{
+    for (uint32_t i = 0; table->topics && i < table->maximum; i++)
+        bytes_deinit(&table->topics[i]);
+    free(table->topics);
+    *table = (struct alias_table){.maximum = 0};
+}
+
+static int make_topics(struct alias_table *table)
+{
+    table->topics = calloc(table->maximum, sizeof *table->topics);
+    if (!table->topics)
+        return result_origin(-ENOMEM);
+    for (uint32_t i = 0; i < table->maximum; i++)
+        table->topics[i].max = MQTT_TOPIC_MAX_BYTES;
+    return 0;
+}
+
+int alias_table_resolve(struct alias_table *table, uint32_t alias, struct slice *topic)
+{
+    if (alias == 0 || alias > table->maximum)
+        return ALIAS_INVALID;
+    if (!table->topics && topic->len == 0)
+        return ALIAS_UNKNOWN;
+    int r = table->topics ? 0 : make_topics(table);
+    if (r)
+        return r;
+    struct bytes *known = &table->topics[alias - 1];
+    if (topic->len) {
+        bytes_reset(known, SIZE_MAX);
+        return result_fold(bytes_append_slice(known, *topic)); /* a topic always fits */
+    }
+    if (known->len == 0)
+        return ALIAS_UNKNOWN;
+    *topic = bytes_slice(known);
+    return 0;
+}
