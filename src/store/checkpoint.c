@@ -1,0 +1,76 @@
+/*
+ * The write-ahead log and its size. SQLite's own checkpointing is off: it would strike in the middle
+ * of a commit. Ours runs between commits; a passive one copies what it can without waiting for
+ * readers, after which the next commit starts the log over in place, so that the file keeps its size
+ * and appending to it does not grow it each time.
+ */
+#include "store/internal.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/metrics.h"
+#include "base/result.h"
+
+enum {
+    RETRY_PAGES = CHECKPOINT_PAGES / 4, /* a reader stood in the way: again after so many more */
+    MEASURE_INTERVAL_US = 1000000
+};
+
+/* Called by SQLite after each commit with the frames now in the log. */
+static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    ((struct store *)data)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+void checkpoint_init(struct store *store)
+{
+    store->wal_pages = 0;
+    store->checkpoint_pages = CHECKPOINT_PAGES;
+    store->measured_us = INT64_MIN;
+    sqlite3_wal_hook(store->database.db, on_commit, store);
+}
+
+bool checkpoint_due(const struct store *store)
+{
+    return store->wal_pages >= store->checkpoint_pages;
+}
+
+int checkpoint_run(struct store *store)
+{
+    /* Truncating waits for readers (up to the busy timeout), so only when nothing else helped. */
+    int mode = store->wal_pages >= CHECKPOINT_TRUNCATE_PAGES ? SQLITE_CHECKPOINT_TRUNCATE
+                                                             : SQLITE_CHECKPOINT_PASSIVE;
+    int in_log = -1, copied = -1;
+    int code = sqlite3_wal_checkpoint_v2(store->database.db, NULL, mode, &in_log, &copied);
+    bool whole = code == SQLITE_OK && in_log == copied;
+    store->checkpoint_pages = whole ? CHECKPOINT_PAGES : store->wal_pages + RETRY_PAGES;
+    if (whole)
+        store->wal_pages = 0;
+    if (code == SQLITE_OK)
+        metric_add(metric_process(), METRIC_CHECKPOINTS, 1);
+    if (code == SQLITE_OK || code == SQLITE_BUSY)
+        return 0;
+    return result_origin(database_result(store->database.db, code));
+}
+
+static uint64_t file_bytes(const char *path, const char *suffix)
+{
+    char name[STORE_PATH_MAX_BYTES + 8];
+    snprintf(name, sizeof(name), "%s%s", path, suffix);
+    struct stat st;
+    return stat(name, &st) ? 0 : (uint64_t)st.st_size;
+}
+
+void checkpoint_measure(struct store *store)
+{
+    int64_t now_us = clock_monotonic_us(store->clock);
+    if (store->measured_us != INT64_MIN && now_us - store->measured_us < MEASURE_INTERVAL_US)
+        return;
+    store->measured_us = now_us;
+    metric_put(metric_process(), METRIC_STORE_DATABASE_BYTES, file_bytes(store->path, ""));
+    metric_put(metric_process(), METRIC_STORE_WAL_BYTES, file_bytes(store->path, "-wal"));
+}

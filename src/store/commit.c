@@ -1,0 +1,255 @@
+/*
+ * The commit. One transaction takes the open batches of all streams, one row each, and the cursor
+ * moves that wait; when it has returned the rows are synced, and only then may anything be
+ * acknowledged.
+ *
+ *   OK --failure--> FAILING --success--> OK
+ *
+ * A failed commit changes nothing in memory: batches stay open and moves stay waiting, so that the
+ * next call writes the same events under the same offsets.
+ */
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "pack/codec.h"
+#include "store/internal.h"
+#include "store/range.h"
+
+enum {
+    COMPRESS_MIN_BYTES = 512,  /* less does not repay the call, nor fewer pages */
+    COMPRESS_GAIN = 16,        /* at least one part in so many must be saved */
+    OVERDUE_SHARE = 8          /* retention is overdue when max_bytes is exceeded by an eighth */
+};
+
+static void set_failing(struct store *store, int failure)
+{
+    bool failing = failure != 0;
+    if (failing)
+        metric_add(metric_process(), METRIC_COMMIT_FAILURES, 1);
+    if (store->failing == failing)
+        return;
+    store->failing = failing;
+    if (failing)
+        log_error("store", "commit failed: nothing is acknowledged until it succeeds",
+                  "path=%s error=\"%s\" open_events=%zu", store->path, strerror(-failure),
+                  store->open_events);
+    else
+        log_info("store", "commits succeed again", "path=%s", store->path);
+}
+
+/* The form in which records are stored, and its codec. */
+static struct slice compress(struct store *store, const struct bytes *records, int64_t *ret_codec)
+{
+    *ret_codec = PACK_NONE;
+    if (records->len < COMPRESS_MIN_BYTES || !pack_codec_available(PACK_ZSTD))
+        return bytes_slice(records);
+    bytes_reset(&store->packed, BATCH_CUT_BYTES);
+    /* Without memory for it, it is stored as it is. */
+    if (pack_compress(store->pack, PACK_ZSTD, bytes_slice(records),
+                      records->len - records->len / COMPRESS_GAIN, &store->packed))
+        return bytes_slice(records);
+    *ret_codec = PACK_ZSTD;
+    return bytes_slice(&store->packed);
+}
+
+static int write_row(struct store *store, const struct batch_row *row, struct slice data)
+{
+    sqlite3_stmt *statement;
+    int r = database_statement(&store->database, SQL_BATCH_INSERT, &statement);
+    if (r)
+        return result_trace(r);
+    const int64_t columns[] = {row->key,   row->n,         row->t_min_us,  row->t_max_us,
+                               row->codec, row->raw_bytes, row->end_bytes, row->end_stored,
+                               batch_row_crc(row, data)};
+    int count = (int)(sizeof(columns) / sizeof(columns[0]));
+    for (int i = 0; i < count; i++)
+        sqlite3_bind_int64(statement, i + 1, columns[i]);
+    sqlite3_bind_blob64(statement, count + 1, data.data, data.len, SQLITE_STATIC);
+    r = database_step(statement);
+    return r == DATABASE_NONE ? 0 : result_trace(r);
+}
+
+static int write_stream(struct store *store, struct stream *stream)
+{
+    uint64_t end_bytes = stream->end_bytes, end_stored = stream->end_stored;
+    for (struct batch *batch = stream->first; batch; batch = batch->next) {
+        if (!batch->count)
+            continue;
+        struct batch_row row = {.key = batch_key(stream->id, batch->base_offset),
+                                .n = batch->count,
+                                .t_min_us = batch->t_min_us,
+                                .t_max_us = batch->t_max_us,
+                                .raw_bytes = (int64_t)batch->records.len};
+        struct slice data = compress(store, &batch->records, &row.codec);
+        batch->end_bytes = end_bytes += batch->records.len;
+        batch->end_stored = end_stored += data.len + BATCH_ROW_BYTES;
+        row.end_bytes = (int64_t)end_bytes;
+        row.end_stored = (int64_t)end_stored;
+        int r = write_row(store, &row, data);
+        if (r)
+            return result_trace(r);
+    }
+    return 0;
+}
+
+static int transaction(struct store *store)
+{
+    struct database *d = &store->database;
+    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    for (unsigned i = 0; !r && i < store->stream_count; i++)
+        r = write_stream(store, &store->streams[i]);
+    if (!r)
+        r = cursor_write(store);
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (r && !sqlite3_get_autocommit(d->db))
+        (void)database_run(d, SQL_ROLLBACK, 0, NULL);
+    return result_trace(r);
+}
+
+/* Without memory for a segment the consumers learn of the batch by the head alone and read it. */
+static void move_heads(struct store *store, const struct stream *stream)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        struct cursor *cursor = &store->cursors[i];
+        if (!cursor->feed || cursor->stream != stream->id)
+            continue;
+        atomic_store(&cursor->feed->ranges[cursor->range].head_bytes, stream->end_bytes);
+        atomic_store(&cursor->feed->ranges[cursor->range].head_offset, stream->next_offset);
+    }
+}
+
+/* Moves the records of a committed batch into a segment for those who take segments. */
+static int make_segment(struct store *store, const struct stream *stream, struct batch *batch)
+{
+    struct segment *segment;
+    int r = bytes_reserve(&store->committed, sizeof(segment));
+    if (!r)
+        r = segment_new(&segment);
+    if (r)
+        return r;
+    segment->stream = stream->id;
+    segment->count = batch->count;
+    segment->base_offset = batch->base_offset;
+    segment->end_bytes = batch->end_bytes;
+    segment->records = batch->records;
+    batch->records = (struct bytes)BYTES_INIT(batch->records.max);
+    r = bytes_append(&store->committed, &segment, sizeof(segment));
+    assert(r == 0); /* reserved above */
+    return r;
+}
+
+static void finish_stream(struct store *store, struct stream *stream)
+{
+    uint64_t offset_before = stream->next_offset, bytes_before = stream->end_bytes;
+    while (stream->first) {
+        struct batch *batch = stream->first;
+        stream->first = batch->next;
+        if (batch->count) {
+            stream->next_offset = batch->base_offset + batch->count;
+            stream->stored_bytes += batch->end_stored - stream->end_stored;
+            stream->end_stored = batch->end_stored;
+            stream->end_bytes = batch->end_bytes;
+            stream->batch_bytes = batch->records.len + batch->records.len / 8;
+            if (stream->feeds && make_segment(store, stream, batch))
+                move_heads(store, stream);
+        }
+        if (stream->spare || stream->feeds) {
+            batch_free(batch);
+        } else {
+            batch_reset(batch, 0);
+            stream->spare = batch;
+        }
+    }
+    stream->last = NULL;
+    stream->open_bytes = 0;
+    stream->open_batches = 0;
+    metric_add(stream->metrics, METRIC_STREAM_APPENDED_EVENTS, stream->next_offset - offset_before);
+    metric_add(stream->metrics, METRIC_STREAM_APPENDED_BYTES, stream->end_bytes - bytes_before);
+    stream_show(stream);
+}
+
+/* Retention is due between commits, in store_maintain(). Where nobody finds the time for it, disk
+ * usage must be bounded all the same. */
+static void evict_overdue(struct store *store, struct stream *stream)
+{
+    uint64_t max = (uint64_t)stream->config->max_bytes;
+    bool more;
+    if (stream->stored_bytes > max + max / OVERDUE_SHARE)
+        (void)result_trace(retention_evict(store, stream, &more)); /* tried again by the next one */
+}
+
+int store_commit(struct store *store)
+{
+    assert(store_is_open(store));
+    commit_drop_segments(store);
+    bool events = store->open_events > 0;
+    if (!events && !cursor_waiting(store))
+        return 0;
+    /* A full disk: frames already copied into the database make room in the log. */
+    if (store->failing)
+        (void)checkpoint_run(store);
+    int64_t begin_us = clock_monotonic_us(store->clock);
+    int r = transaction(store);
+    set_failing(store, r);
+    if (r)
+        return result_trace(r);
+    int64_t took_us = clock_monotonic_us(store->clock) - begin_us;
+    metric_add(metric_process(), events ? METRIC_COMMITS : METRIC_CURSOR_COMMITS, 1);
+    metric_add(metric_process(), METRIC_COMMIT_SECONDS, took_us > 0 ? (uint64_t)took_us : 0);
+    cursor_written(store);
+    store->open_events = store->open_bytes = 0;
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        if (!store->streams[i].first)
+            continue;
+        finish_stream(store, &store->streams[i]);
+        evict_overdue(store, &store->streams[i]);
+    }
+    return 0;
+}
+
+int commit_cursors(struct store *store)
+{
+    struct database *d = &store->database;
+    if (!cursor_waiting(store))
+        return 0;
+    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = cursor_write(store);
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (r && !sqlite3_get_autocommit(d->db))
+        (void)database_run(d, SQL_ROLLBACK, 0, NULL);
+    if (r)
+        return result_trace(r);
+    metric_add(metric_process(), METRIC_CURSOR_COMMITS, 1);
+    cursor_written(store);
+    return 0;
+}
+
+struct segment *store_committed_next(struct store *store)
+{
+    if (store->committed_taken == store->committed.len)
+        return NULL;
+    struct segment *segment;
+    memcpy(&segment, store->committed.data + store->committed_taken, sizeof(segment));
+    store->committed_taken += sizeof(segment);
+    return segment;
+}
+
+void commit_drop_segments(struct store *store)
+{
+    struct segment *segment;
+    while ((segment = store_committed_next(store)))
+        segment_unref(segment);
+    store->committed.len = 0;
+    store->committed_taken = 0;
+}

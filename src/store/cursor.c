@@ -1,0 +1,219 @@
+/* The rows of table "range" in memory: who has acknowledged how much of which stream. */
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "store/internal.h"
+#include "store/range.h"
+
+enum {
+    ALONE_AFTER_US = 10 * 1000000, /* moves are committed without events after this time */
+    ALONE_AFTER_EVENTS = 10000     /* or so many acknowledgements */
+};
+
+static int load_next(struct store *store, int64_t after)
+{
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_RANGE_NEXT, DATABASE_VALUES(after), &row);
+    if (r)
+        return r;
+    if (store->cursor_count == STORE_RANGES_MAX) {
+        database_done(row);
+        return result_origin(-E2BIG);
+    }
+    struct cursor *cursor = &store->cursors[store->cursor_count++];
+    const unsigned char *consumer = sqlite3_column_text(row, 1);
+    *cursor = (struct cursor){.id = sqlite3_column_int64(row, 0),
+                              .stream = (uint32_t)sqlite3_column_int64(row, 2),
+                              .committed = (uint64_t)sqlite3_column_int64(row, 3)};
+    snprintf(cursor->consumer, sizeof(cursor->consumer), "%s",
+             consumer ? (const char *)consumer : "");
+    database_done(row);
+    /* A cursor beyond the head would pass over events that are yet to come. */
+    const struct stream *stream = stream_find(store, cursor->stream);
+    if (stream && cursor->committed > stream->next_offset)
+        cursor->committed = stream->next_offset;
+    cursor->next = cursor->committed;
+    return 0;
+}
+
+int cursor_load_all(struct store *store)
+{
+    int64_t after = 0;
+    int r;
+    store->cursor_count = 0;
+    while (!(r = load_next(store, after)))
+        after = store->cursors[store->cursor_count - 1].id;
+    return r == DATABASE_NONE ? 0 : result_trace(r);
+}
+
+bool cursor_waiting(const struct store *store)
+{
+    return store->moved_acknowledged > 0;
+}
+
+int cursor_write(struct store *store)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        const struct cursor *cursor = &store->cursors[i];
+        if (cursor->next == cursor->committed)
+            continue;
+        int r = database_run(&store->database, SQL_RANGE_MOVE,
+                             DATABASE_VALUES(cursor->id, (int64_t)cursor->next));
+        if (r)
+            return result_trace(r);
+    }
+    return 0;
+}
+
+void cursor_written(struct store *store)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++)
+        store->cursors[i].committed = store->cursors[i].next;
+    store->moved_acknowledged = 0;
+}
+
+uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        const struct cursor *cursor = &store->cursors[i];
+        uint64_t offset = committed ? cursor->committed : cursor->next;
+        if (cursor->stream == stream && offset < lowest)
+            lowest = offset;
+    }
+    return lowest;
+}
+
+static struct cursor *find(struct store *store, const char *consumer, uint32_t stream)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++)
+        if (store->cursors[i].stream == stream &&
+            strcmp(store->cursors[i].consumer, consumer) == 0)
+            return &store->cursors[i];
+    return NULL;
+}
+
+static uint64_t start_offset(const struct store *store, const struct stream *stream,
+                             enum range_start start)
+{
+    if (start == RANGE_START_DEFAULT)
+        start = store->first_run ? RANGE_START_OLDEST : RANGE_START_NEWEST;
+    return start == RANGE_START_OLDEST ? stream->first_offset : stream->next_offset;
+}
+
+/* Makes the row of a consumer that comes to a stream for the first time; synced, so that it does
+ * not begin elsewhere after a crash. */
+static int create(struct store *store, const struct range_feed *feed, const struct stream *stream,
+                  struct cursor **ret)
+{
+    if (store->cursor_count == STORE_RANGES_MAX)
+        return result_origin(-E2BIG);
+    uint64_t offset = start_offset(store, stream, feed->start);
+    sqlite3_stmt *statement;
+    int r = database_statement(&store->database, SQL_RANGE_INSERT, &statement);
+    if (r)
+        return result_trace(r);
+    sqlite3_bind_text(statement, 1, feed->consumer, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, stream->id);
+    sqlite3_bind_int64(statement, 3, (int64_t)offset);
+    r = database_step(statement);
+    if (r < 0)
+        return result_trace(r);
+    struct cursor *cursor = &store->cursors[store->cursor_count++];
+    *cursor = (struct cursor){.id = sqlite3_last_insert_rowid(store->database.db),
+                              .stream = stream->id,
+                              .committed = offset,
+                              .next = offset};
+    snprintf(cursor->consumer, sizeof(cursor->consumer), "%s", feed->consumer);
+    *ret = cursor;
+    return 0;
+}
+
+static int attach_range(struct store *store, struct range_feed *feed, unsigned index)
+{
+    struct range *range = &feed->ranges[index];
+    uint32_t id;
+    int r = store_stream(store, range->stream_name, &id);
+    if (r)
+        return result_trace(r < 0 ? r : -E2BIG);
+    struct stream *stream = stream_find(store, id);
+    struct cursor *cursor = find(store, feed->consumer, id);
+    if (!cursor)
+        r = create(store, feed, stream, &cursor);
+    if (!r && cursor->feed)
+        r = result_origin(-EBUSY); /* two consumers of one name */
+    if (r)
+        return result_trace(r);
+    cursor->feed = feed;
+    cursor->range = index;
+    stream->feeds++;
+    range->stream = id;
+    range->id = cursor->id;
+    range->start_offset = cursor->next;
+    atomic_store(&range->head_bytes, stream->end_bytes);
+    atomic_store(&range->head_offset, stream->next_offset);
+    return 0;
+}
+
+int store_attach(struct store *store, struct range_feed *feed)
+{
+    assert(store_is_open(store));
+    int r = 0;
+    for (unsigned i = 0; !r && i < feed->count; i++)
+        r = attach_range(store, feed, i);
+    if (r) {
+        store_detach(store, feed);
+        return result_trace(r);
+    }
+    snprintf(feed->gateway_id, sizeof(feed->gateway_id), "%s", store->gateway_id);
+    snprintf(feed->epoch, sizeof(feed->epoch), "%s", store->epoch);
+    snprintf(feed->database_path, sizeof(feed->database_path), "%s", store->path);
+    return 0;
+}
+
+void store_detach(struct store *store, struct range_feed *feed)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        struct cursor *cursor = &store->cursors[i];
+        if (cursor->feed != feed)
+            continue;
+        cursor->feed = NULL;
+        stream_find(store, cursor->stream)->feeds--;
+    }
+}
+
+void store_move_cursor(struct store *store, struct range_feed *feed, unsigned range,
+                       uint64_t next_offset)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        struct cursor *cursor = &store->cursors[i];
+        if (cursor->feed != feed || cursor->range != range)
+            continue;
+        const struct stream *stream = stream_find(store, cursor->stream);
+        if (next_offset > stream->next_offset)
+            next_offset = stream->next_offset;
+        if (next_offset <= cursor->next)
+            return;
+        if (!store->moved_acknowledged)
+            store->moved_since_us = clock_monotonic_us(store->clock);
+        store->moved_acknowledged += next_offset - cursor->next;
+        cursor->next = next_offset;
+        return;
+    }
+}
+
+int64_t store_cursors_due_us(const struct store *store)
+{
+    if (!store->moved_acknowledged)
+        return INT64_MAX;
+    if (store->moved_acknowledged >= ALONE_AFTER_EVENTS)
+        return store->moved_since_us;
+    return store->moved_since_us + ALONE_AFTER_US;
+}

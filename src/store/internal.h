@@ -1,0 +1,147 @@
+#ifndef SLUICE_STORE_INTERNAL_H
+#define SLUICE_STORE_INTERNAL_H
+/* struct store and what its files share. Of the store room alone; everything here belongs to the
+ * thread that calls store.h. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "store/batch.h"
+#include "store/database.h"
+#include "store/read.h"
+#include "store/store.h"
+#include "store/store_config.h"
+
+struct metric_set;
+struct pack_context;
+struct range_feed;
+
+enum {
+    STORE_APPLICATION_ID = 0x736C6365, /* "slce" */
+    STORE_FORMAT = 1,                  /* user_version */
+    STORE_PAGE_BYTES = 1024,
+    STORE_WAL_FRAME_BYTES = STORE_PAGE_BYTES + 24,
+    STORE_STREAM_ID_MAX = 0x7FFF,
+    STORE_RANGES_MAX = 256,
+    STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
+    STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
+    STORE_EPOCH_MAX_BYTES = 17,
+    STORE_GATEWAY_ID_MAX_BYTES = 128
+};
+
+struct stream {
+    uint32_t id;
+    char name[STORE_STREAM_NAME_MAX_BYTES];
+    const struct store_stream_config *config;
+    /* As committed. */
+    uint64_t first_offset, next_offset;
+    uint64_t end_bytes;    /* cumulative record bytes */
+    uint64_t end_stored;   /* cumulative stored bytes */
+    uint64_t stored_bytes; /* of the batches that are there */
+    /* Open: oldest first; offsets go on from next_offset without a gap. */
+    struct batch *first, *last;
+    uint64_t open_bytes;
+    unsigned open_batches;
+    size_t batch_bytes;  /* records of the last one committed: what the next will need */
+    struct batch *spare; /* one emptied batch, so that its memory is used again */
+    unsigned feeds;      /* ranges of attached feeds: whether anybody wants segments */
+    /* Where sent_cursor lies in cumulative stored bytes; looked up when the stream gets full. */
+    bool sent_known;
+    uint64_t sent_cursor, sent_stored;
+    bool full;
+    bool over;           /* over max_bytes: retention goes on down to its low mark */
+    uint64_t mark_offset; /* of the last age mark */
+    int64_t mark_run_us;
+    struct metric_set *metrics;
+};
+
+/* A row of table "range" in memory. */
+struct cursor {
+    int64_t id;
+    uint32_t stream;
+    char consumer[128];
+    uint64_t committed;      /* next_offset in the database */
+    uint64_t next;           /* as acknowledged; >= committed */
+    struct range_feed *feed; /* attached, or NULL */
+    unsigned range;          /* index in feed */
+};
+
+struct store {
+    char data_dir[STORE_PATH_MAX_BYTES];
+    char path[STORE_PATH_MAX_BYTES];
+    char gateway_id[STORE_GATEWAY_ID_MAX_BYTES];
+    bool gateway_id_given;
+    char epoch[STORE_EPOCH_MAX_BYTES];
+    const struct store_config *config;
+    const struct clock *clock;
+    int lock_fd; /* -1: not held */
+    struct database database;
+    struct pack_context *pack;
+    struct bytes packed;  /* scratch of one compressed batch */
+    bool first_run;       /* the database was made by this store_open() */
+    bool failing;         /* the last commit failed */
+    unsigned stream_count, cursor_count;
+    struct stream streams[STORE_STREAMS_MAX];
+    struct cursor cursors[STORE_RANGES_MAX];
+    size_t open_events, open_bytes;
+    uint64_t moved_acknowledged; /* sum of the moves waiting */
+    int64_t moved_since_us;      /* monotonic time of the first of them */
+    struct bytes committed; /* struct segment *, one reference each: what the last commit wrote */
+    size_t committed_taken; /* bytes of it that store_committed_next() gave away */
+    int wal_pages;        /* in the WAL as of the last commit */
+    int checkpoint_pages; /* the next checkpoint is tried from so many on */
+    bool vacuum;          /* pages may have become free */
+    int64_t run_base_us;  /* running time of all runs before this one */
+    int64_t opened_us;    /* monotonic */
+    int64_t measured_us;  /* monotonic: when the sizes of the files were last asked */
+};
+
+/* stream.c: the streams in memory. */
+struct stream *stream_find(struct store *store, uint32_t id); /* NULL: none */
+int stream_load_all(struct store *store);                     /* 0, -errno */
+int stream_create(struct store *store, const char *name, struct stream **ret); /* in a transaction */
+void stream_open_reset(struct store *store); /* drops all open batches and their memory */
+uint64_t stream_open_next(const struct stream *stream); /* offset of the next append */
+int stream_epoch_write(struct store *store, const struct stream *stream); /* in a transaction */
+void stream_show(const struct stream *stream);          /* gauges */
+
+/* cursor.c */
+int cursor_load_all(struct store *store);
+bool cursor_waiting(const struct store *store);
+int cursor_write(struct store *store);    /* in a transaction: the moves waiting */
+void cursor_written(struct store *store); /* after it committed */
+/* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
+uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
+
+/* commit.c */
+int commit_cursors(struct store *store); /* the moves waiting alone. 0, -errno */
+void commit_drop_segments(struct store *store);
+
+/* retention.c */
+int64_t retention_run_us(const struct store *store); /* accumulated running time */
+/* One step for a stream; an own transaction, not synced. 0, -errno; *ret_more: again. */
+int retention_evict(struct store *store, struct stream *stream, bool *ret_more);
+/* Stored bytes of the stream before offset, cumulative. 0, -errno. */
+int retention_stored_before(struct store *store, struct stream *stream, uint64_t offset,
+                            uint64_t *ret);
+
+/* checkpoint.c */
+enum {
+    CHECKPOINT_PAGES = 4 * 1024 * 1024 / STORE_WAL_FRAME_BYTES,
+    CHECKPOINT_TRUNCATE_PAGES = 16 * 1024 * 1024 / STORE_WAL_FRAME_BYTES
+};
+void checkpoint_init(struct store *store);          /* from now on the store knows the WAL's size */
+int checkpoint_run(struct store *store);            /* passive; truncating when far too large */
+bool checkpoint_due(const struct store *store);
+void checkpoint_measure(struct store *store);       /* sizes of the files, at most once a second */
+
+/* file.c */
+int file_lock(struct store *store, struct error *error);    /* makes the directory, too */
+int file_identify(const char *path, struct error *error);   /* see there */
+int file_create(const char *path, struct error *error);     /* an empty database of ours */
+int file_failure(int r, const char *path, struct error *error); /* -errno -> outcome, error filled */
+
+/* segment.c */
+int segment_new(struct segment **ret); /* one reference, everything zero. 0, -ENOMEM */
+
+#endif

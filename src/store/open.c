@@ -1,0 +1,310 @@
+/* The life of a store: new, open, reconfigure, free. Opening costs the same whatever is stored: it
+ * reads meta, and of each stream the first and the last row. */
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "pack/codec.h"
+#include "store/internal.h"
+
+enum { BOOT_ID_MAX_BYTES = 40 };
+
+static const char *const durability_texts[] = {[STORE_DURABILITY_POWER] = "power",
+                                               [STORE_DURABILITY_PROCESS] = "process"};
+
+int store_new(const struct store_options *options, struct store **ret)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return result_origin(-ENOMEM);
+    store->lock_fd = -1;
+    store->config = options->config;
+    store->clock = options->clock;
+    store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
+    store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
+    /* A cut path must not become another path: store_open() refuses what fills the buffer. */
+    snprintf(store->data_dir, sizeof(store->data_dir), "%s", options->data_dir);
+    store->gateway_id_given = options->gateway_id != NULL;
+    snprintf(store->gateway_id, sizeof(store->gateway_id), "%s",
+             options->gateway_id ? options->gateway_id : "");
+    int n = snprintf(store->path, sizeof(store->path), "%s/%s", options->data_dir, STORE_FILE_NAME);
+    if (n < 0 || (size_t)n >= sizeof(store->path) - 16)
+        store->path[0] = '\0';
+    int r = pack_context_new(&store->pack);
+    if (r) {
+        free(store);
+        return result_trace(r);
+    }
+    *ret = store;
+    return 0;
+}
+
+static int random_hex(char *text, unsigned bytes)
+{
+    uint8_t random[16];
+    assert(bytes <= sizeof(random));
+    if (getrandom(random, bytes, 0) != (ssize_t)bytes)
+        return result_origin(-EIO);
+    for (unsigned i = 0; i < bytes; i++)
+        snprintf(text + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+/* The epoch changes where an offset that was given and forwarded may be given again. */
+static int epoch_begin(struct store *store)
+{
+    char epoch[STORE_EPOCH_MAX_BYTES];
+    int r = random_hex(epoch, (STORE_EPOCH_MAX_BYTES - 1) / 2);
+    if (!r)
+        r = database_meta_put(&store->database, "epoch", epoch);
+    if (!r)
+        memcpy(store->epoch, epoch, sizeof(epoch));
+    return result_trace(r);
+}
+
+static int open_identity(struct store *store, bool *ret_new_epoch)
+{
+    struct database *d = &store->database;
+    char durability[16] = "";
+    int64_t clean = 1;
+    int r = database_meta_get(d, "epoch", store->epoch, sizeof(store->epoch));
+    store->first_run = r == DATABASE_NONE;
+    if (r >= 0)
+        r = database_meta_get(d, "durability", durability, sizeof(durability));
+    if (r >= 0)
+        r = database_meta_get_number(d, "clean", &clean);
+    if (r >= 0)
+        r = database_meta_get_number(d, "run_us", &store->run_base_us);
+    if (r >= 0 && !store->gateway_id_given)
+        r = database_meta_get(d, "gateway_id", store->gateway_id, sizeof(store->gateway_id));
+    if (r < 0)
+        return result_trace(r);
+    if (!store->gateway_id_given && r == DATABASE_NONE) {
+        memcpy(store->gateway_id, "gw-", 3);
+        r = random_hex(store->gateway_id + 3, 4);
+        if (!r)
+            r = database_meta_put(d, "gateway_id", store->gateway_id);
+        if (r)
+            return result_trace(r);
+    }
+    /* A commit that was only written, not synced, may be lost after it was forwarded. */
+    bool unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
+    if (unclean)
+        log_warn("store", "the last run did not end in order and was not power-safe: new epoch",
+                 "old_epoch=%s", store->epoch);
+    *ret_new_epoch = unclean || store->first_run;
+    return *ret_new_epoch ? result_trace(epoch_begin(store)) : 0;
+}
+
+/* Notes where in each stream this boot of the machine begins. */
+static int open_boot(struct store *store)
+{
+    char boot[BOOT_ID_MAX_BYTES] = "unknown";
+    CLEANUP_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, boot, sizeof(boot) - 1) : -1;
+    if (n > 0)
+        boot[strcspn(boot, "\n")] = '\0';
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        const struct stream *stream = &store->streams[i];
+        sqlite3_stmt *statement;
+        int64_t low = batch_key(stream->id, 0), next = batch_key(stream->id, stream->next_offset);
+        int r = database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next),
+                               &statement);
+        bool same = false;
+        if (!r) {
+            const unsigned char *last = sqlite3_column_text(statement, 0);
+            same = last && strcmp((const char *)last, boot) == 0;
+            database_done(statement);
+        }
+        if (r >= 0 && !same) {
+            r = database_statement(&store->database, SQL_BOOT_INSERT, &statement);
+            if (!r) {
+                sqlite3_bind_int64(statement, 1, next);
+                sqlite3_bind_text(statement, 2, boot, -1, SQLITE_STATIC);
+                r = database_step(statement);
+            }
+        }
+        if (r < 0)
+            return result_trace(r);
+    }
+    return 0;
+}
+
+/* Everything that opening reads and writes, in one transaction. */
+static int open_transaction(struct store *store)
+{
+    struct database *d = &store->database;
+    bool new_epoch = false;
+    int r = open_identity(store, &new_epoch);
+    if (!r)
+        r = stream_load_all(store);
+    for (size_t i = 0; !r && i < store->config->streams.count; i++) {
+        struct stream *ignored;
+        r = stream_create(store, store->config->streams.items[i].name, &ignored);
+        if (r == STORE_STREAM_LIMIT)
+            r = result_origin(-ENOSPC);
+    }
+    for (unsigned i = 0; !r && i < store->stream_count; i++)
+        if (new_epoch || store->streams[i].next_offset == 0)
+            r = stream_epoch_write(store, &store->streams[i]);
+    if (!r)
+        r = cursor_load_all(store);
+    if (!r)
+        r = open_boot(store);
+    if (!r)
+        r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
+    if (!r)
+        r = database_meta_put_number(d, "clean", 0);
+    return result_trace(r);
+}
+
+static int open_database(struct store *store)
+{
+    struct database *d = &store->database;
+    int r = database_open(d, store->path, SQLITE_OPEN_READWRITE);
+    if (r)
+        return result_trace(r);
+    int64_t format = 0;
+    r = database_number(d, SQL_USER_VERSION, &format);
+    if (!r && format > STORE_FORMAT)
+        return STORE_NEWER;
+    /* FULL also where durability is "process": that this run began must outlast a power cut, or
+     * the next start could not know that it has to begin an epoch. */
+    if (!r)
+        r = database_exec(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                             "PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0");
+    if (r)
+        return result_trace(r);
+    checkpoint_init(store);
+    r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = open_transaction(store);
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
+        r = database_exec(d, "PRAGMA synchronous=NORMAL");
+        log_warn("store", "durability is \"process\": a power cut may take acknowledged events",
+                 "path=%s", store->path);
+    }
+    return result_trace(r);
+}
+
+/* Back to what store_new() left, but for the lock if keep_lock. */
+static void store_close(struct store *store, bool keep_lock)
+{
+    stream_open_reset(store);
+    commit_drop_segments(store);
+    database_close(&store->database);
+    store->stream_count = store->cursor_count = 0;
+    store->moved_acknowledged = 0;
+    store->failing = false;
+    if (!keep_lock && store->lock_fd >= 0)
+        close(take_fd(store->lock_fd));
+}
+
+int store_open(struct store *store, struct error *error)
+{
+    assert(!store_is_open(store));
+    if (!store->path[0])
+        return file_failure(-ENAMETOOLONG, store->data_dir, error);
+    int r = file_lock(store, error);
+    if (r)
+        return r;
+    r = file_identify(store->path, error);
+    if (r == -ENOENT)
+        r = file_create(store->path, error);
+    if (!r) {
+        r = open_database(store);
+        if (r == STORE_NEWER) {
+            error_where(error, "%s", store->path);
+            error_what(error, "was written by a newer version of sluice");
+            error_mend(error, "run the newer version, or choose another gateway.data_dir");
+        } else if (r) {
+            r = file_failure(r, store->path, error);
+        }
+    }
+    if (r) {
+        /* A full disk is tried again by us and by nobody else meanwhile. */
+        store_close(store, r < 0);
+        return r;
+    }
+    store->opened_us = clock_monotonic_us(store->clock);
+    store->vacuum = true;
+    checkpoint_measure(store);
+    for (unsigned i = 0; i < store->stream_count; i++)
+        stream_show(&store->streams[i]);
+    return 0;
+}
+
+bool store_is_open(const struct store *store)
+{
+    return store->database.db != NULL;
+}
+
+static int mark_clean(struct store *store)
+{
+    struct database *d = &store->database;
+    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = database_meta_put_number(d, "run_us", retention_run_us(store));
+    if (!r)
+        r = database_meta_put_number(d, "clean", 1);
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    return result_trace(r);
+}
+
+struct store *store_free(struct store *store)
+{
+    if (!store)
+        return NULL;
+    if (store_is_open(store)) {
+        int r = commit_cursors(store);
+        if (!r)
+            r = mark_clean(store);
+        if (r)
+            log_warn("store", "the end of this run could not be recorded", "path=%s error=%s",
+                     store->path, strerror(-r));
+    }
+    store_close(store, false);
+    pack_context_free(store->pack);
+    bytes_deinit(&store->packed);
+    bytes_deinit(&store->committed);
+    free(store);
+    return NULL;
+}
+
+const char *store_path(const struct store *store)
+{
+    return store->path;
+}
+
+const char *store_gateway_id(const struct store *store)
+{
+    return store->gateway_id;
+}
+
+const char *store_epoch(const struct store *store)
+{
+    return store->epoch;
+}
+
+void store_reconfigure(struct store *store, const struct store_config *config)
+{
+    store->config = config;
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        store->streams[i].config = store_config_stream(config, store->streams[i].name);
+        store->streams[i].sent_known = false;
+    }
+}

@@ -1,0 +1,140 @@
+#include "store/range.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/result.h"
+#include "event/ingest.h"
+#include "store/read.h"
+
+int range_feed_new(const char *consumer, enum range_start start, const char *const *streams,
+                   unsigned count, struct range_feed **ret)
+{
+    assert(count <= RANGE_STREAMS_MAX && strlen(consumer) < RANGE_CONSUMER_MAX_BYTES);
+    struct range_feed *feed = calloc(1, sizeof(*feed));
+    if (!feed)
+        return result_origin(-ENOMEM);
+    int r = queue_init(&feed->queue, RANGE_FEED_MAX_BYTES);
+    if (r) {
+        free(feed);
+        return result_trace(r);
+    }
+    atomic_init(&feed->references, 1);
+    snprintf(feed->consumer, sizeof(feed->consumer), "%s", consumer);
+    feed->start = start;
+    feed->count = count;
+    for (unsigned i = 0; i < count; i++) {
+        atomic_init(&feed->ranges[i].head_offset, 0);
+        atomic_init(&feed->ranges[i].head_bytes, 0);
+        snprintf(feed->ranges[i].stream_name, sizeof(feed->ranges[i].stream_name), "%s",
+                 streams[i]);
+    }
+    *ret = feed;
+    return 0;
+}
+
+struct range_feed *range_feed_ref(struct range_feed *feed)
+{
+    atomic_fetch_add_explicit(&feed->references, 1, memory_order_relaxed);
+    return feed;
+}
+
+struct range_feed *range_feed_unref(struct range_feed *feed)
+{
+    if (!feed || atomic_fetch_sub_explicit(&feed->references, 1, memory_order_acq_rel) != 1)
+        return NULL;
+    queue_deinit(&feed->queue);
+    free(feed);
+    return NULL;
+}
+
+static void segment_item_free(struct queue_item *item)
+{
+    struct range_segment *s = (struct range_segment *)item;
+    segment_unref(s->segment);
+    free(s);
+}
+
+void range_feed_publish(struct range_feed *feed, unsigned range, struct segment *segment)
+{
+    assert(range < feed->count);
+    /* Bytes first: whoever sees the new offset sees bytes that are no older. */
+    atomic_store(&feed->ranges[range].head_bytes, segment->end_bytes);
+    atomic_store(&feed->ranges[range].head_offset, segment_end_offset(segment));
+    struct range_segment *s = malloc(sizeof(*s));
+    if (!s) {
+        segment_unref(segment);
+        return;
+    }
+    *s = (struct range_segment){.item = {.bytes = sizeof(*s) + segment->records.cap,
+                                         .kind = RANGE_SEGMENT,
+                                         .free = segment_item_free},
+                                .range = range,
+                                .segment = segment};
+    struct queue_item *item = &s->item;
+    if (queue_push(&feed->queue, &item))
+        segment_item_free(item);
+}
+
+static void bare_item_free(struct queue_item *item)
+{
+    free(item);
+}
+
+int range_feed_notify(struct range_feed *feed, enum range_feed_kind kind)
+{
+    struct queue_item *item = malloc(sizeof(*item));
+    if (!item)
+        return result_origin(-ENOMEM);
+    /* Counts for nothing: a queue full of batches must still take it. */
+    *item = (struct queue_item){.bytes = 0, .kind = kind, .free = bare_item_free};
+    if (queue_push(&feed->queue, &item))
+        free(item); /* closed: nobody listens any more */
+    return 0;
+}
+
+static void attach_free(struct queue_item *item)
+{
+    struct range_attach *attach = (struct range_attach *)item;
+    range_feed_unref(attach->feed);
+    free(attach);
+}
+
+int range_attach_new(struct range_feed *feed, int kind, struct queue_item **ret)
+{
+    struct range_attach *attach = malloc(sizeof(*attach));
+    if (!attach)
+        return result_origin(-ENOMEM);
+    *attach = (struct range_attach){
+        .item = {.bytes = sizeof(*attach), .kind = kind, .free = attach_free},
+        .feed = range_feed_ref(feed)};
+    *ret = &attach->item;
+    return 0;
+}
+
+static void cursor_move_free(struct queue_item *item)
+{
+    struct range_cursor_move *move = (struct range_cursor_move *)item;
+    range_feed_unref(move->feed);
+    free(move);
+}
+
+int range_cursor_move_new(struct range_feed *feed, unsigned range, uint64_t next_offset,
+                          uint64_t acknowledged, struct queue_item **ret)
+{
+    struct range_cursor_move *move = malloc(sizeof(*move));
+    if (!move)
+        return result_origin(-ENOMEM);
+    *move = (struct range_cursor_move){
+        .item = {.bytes = sizeof(*move), .kind = INGEST_CURSOR, .free = cursor_move_free},
+        .feed = range_feed_ref(feed),
+        .range = range,
+        .next_offset = next_offset,
+        .acknowledged = acknowledged};
+    *ret = &move->item;
+    return 0;
+}

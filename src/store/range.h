@@ -1,0 +1,98 @@
+#ifndef SLUICE_STORE_RANGE_H
+#define SLUICE_STORE_RANGE_H
+/*
+ * Ranges: what is still to be sent, to whom. A consumer (an upstream) has one range per stream it
+ * forwards; its start is the cursor, persisted in table "range", moved only over the longest
+ * acknowledged prefix.
+ *
+ * struct range_feed is the meeting point of the pipeline and one consumer thread:
+ *
+ *   pipeline -> consumer   feed->queue: RANGE_ATTACHED once, then RANGE_SEGMENT for each committed
+ *                          batch as long as the queue has room. When it has none the batch is not
+ *                          queued: the consumer sees head move on and reads the store instead.
+ *   consumer -> pipeline   struct range_cursor_move through the pipeline's queue.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/queue.h"
+
+struct segment;
+
+enum {
+    RANGE_STREAMS_MAX = 16,                   /* streams of one consumer */
+    RANGE_FEED_MAX_BYTES = 2 * 1024 * 1024,   /* live batches waiting for one consumer */
+    RANGE_CONSUMER_MAX_BYTES = 128            /* name with its NUL */
+};
+
+/* Kinds of items in feed->queue. */
+enum range_feed_kind {
+    RANGE_ATTACHED = 1, /* plain queue_item: the fields marked (attach) below are valid from now on */
+    RANGE_SEGMENT,      /* struct range_segment */
+    RANGE_STOP,         /* plain queue_item: the consumer is to end (from the gateway) */
+    RANGE_CLIENT        /* struct of the uplink room: what its client's threads report */
+};
+
+/* Where a consumer begins in a stream that it has no cursor for. */
+enum range_start { RANGE_START_OLDEST, RANGE_START_NEWEST, RANGE_START_DEFAULT };
+
+struct range {
+    char stream_name[256];         /* set by whoever makes the feed */
+    uint32_t stream;               /* (attach) */
+    int64_t id;                    /* (attach) row in table "range" */
+    uint64_t start_offset;         /* (attach) the persisted cursor */
+    _Atomic uint64_t head_offset;  /* next offset of the stream as committed; pipeline writes */
+    _Atomic uint64_t head_bytes;   /* cumulative record bytes at head */
+};
+
+struct range_feed {
+    atomic_uint references;                  /* pipeline, consumer, gateway */
+    char consumer[RANGE_CONSUMER_MAX_BYTES]; /* name of the upstream */
+    enum range_start start;
+    struct queue queue;
+    unsigned count;
+    struct range ranges[RANGE_STREAMS_MAX];
+    char gateway_id[128];     /* (attach) */
+    char epoch[17];           /* (attach) */
+    char database_path[4096]; /* (attach) for store_reader_open() */
+};
+
+/* Makes a feed for consumer over count streams (at most RANGE_STREAMS_MAX, names copied). One
+ * reference goes to the caller. -ENOMEM, -errno. */
+int range_feed_new(const char *consumer, enum range_start start, const char *const *streams,
+                   unsigned count, struct range_feed **ret);
+struct range_feed *range_feed_ref(struct range_feed *feed);
+struct range_feed *range_feed_unref(struct range_feed *feed); /* NULL accepted; returns NULL */
+
+/* A committed batch on its way to a consumer; owns one reference to segment. */
+struct range_segment {
+    struct queue_item item; /* kind RANGE_SEGMENT */
+    unsigned range;         /* index into feed->ranges */
+    struct segment *segment;
+};
+
+/* Pushes one reference of segment to the feed if there is room, else drops it; head_offset and
+ * head_bytes of the range are moved first, either way. The pipeline. */
+void range_feed_publish(struct range_feed *feed, unsigned range, struct segment *segment);
+/* Makes a bare item (RANGE_ATTACHED, RANGE_STOP) and pushes it. -ENOMEM. */
+int range_feed_notify(struct range_feed *feed, enum range_feed_kind kind);
+
+/* kind INGEST_ATTACH or INGEST_DETACH; owns one reference to feed. */
+struct range_attach {
+    struct queue_item item;
+    struct range_feed *feed;
+};
+int range_attach_new(struct range_feed *feed, int kind, struct queue_item **ret);
+
+/* kind INGEST_CURSOR; owns one reference to feed. */
+struct range_cursor_move {
+    struct queue_item item;
+    struct range_feed *feed;
+    unsigned range;
+    uint64_t next_offset;  /* everything below is acknowledged */
+    uint64_t acknowledged; /* how many events that adds */
+};
+int range_cursor_move_new(struct range_feed *feed, unsigned range, uint64_t next_offset,
+                          uint64_t acknowledged, struct queue_item **ret);
+
+#endif

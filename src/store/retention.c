@@ -1,0 +1,267 @@
+/*
+ * Retention: what has been sent goes, oldest first, while the stream is larger than max_bytes or the
+ * events are older than max_age. Sent is what lies below the lowest committed cursor; where nobody
+ * has a cursor nothing is owed to anybody.
+ *
+ * Age is running time: how long the gateway has run since an event was stored, over all its runs.
+ * The wall clock is no measure (it may say 1970 today and 2026 tomorrow), and how long the power was
+ * off nobody knows. Table "mark" notes, every 64th part of max_age (at least a minute), that events
+ * before an offset were there at a running time; they go when max_age has passed since. So an event
+ * stays up to a 64th longer than max_age, and a crash loses the time since the last mark.
+ *
+ * Evictions are not synced by themselves: they come with the next commit's sync, and if a power cut
+ * takes them they are made again.
+ */
+#include "store/store.h"
+
+#include <assert.h>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "store/internal.h"
+
+enum {
+    STEP_BATCHES = 256,              /* of one eviction */
+    STEP_BYTES = 2 * 1024 * 1024,    /* likewise; exceeded by at most one batch */
+    LOW_MARK_SHARE = 64,             /* evict down to max_bytes less this share, not at each commit */
+    MARK_SHARE = 64,
+    VACUUM_STEP_PAGES = 128,
+    VACUUM_KEEP_PAGES = 1024,        /* free pages kept for the next commits */
+    VACUUM_KEEP_SHARE = 4            /* or this share of the file, whichever is more */
+};
+#define MARK_MIN_US (INT64_C(60) * 1000000)
+
+int64_t retention_run_us(const struct store *store)
+{
+    return store->run_base_us + (clock_monotonic_us(store->clock) - store->opened_us);
+}
+
+/* A transaction whose commit writes the log without syncing it. */
+static int unsynced_begin(struct store *store)
+{
+    int r = 0;
+    if (store->config->commit.durability == STORE_DURABILITY_POWER)
+        r = database_exec(&store->database, "PRAGMA synchronous=NORMAL");
+    if (!r)
+        r = database_run(&store->database, SQL_BEGIN, 0, NULL);
+    return result_trace(r);
+}
+
+/* Commits, or rolls back if r is a failure already. Returns the first failure. */
+static int unsynced_end(struct store *store, int r)
+{
+    struct database *d = &store->database;
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (r && !sqlite3_get_autocommit(d->db))
+        (void)database_run(d, SQL_ROLLBACK, 0, NULL);
+    if (store->config->commit.durability == STORE_DURABILITY_POWER) {
+        /* Cannot fail outside a transaction; if it did, acknowledgements would not be power-safe. */
+        int code = sqlite3_exec(d->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
+        if (code != SQLITE_OK && !r)
+            r = result_origin(database_result(d->db, code));
+    }
+    return result_trace(r);
+}
+
+int retention_stored_before(struct store *store, struct stream *stream, uint64_t offset,
+                            uint64_t *ret)
+{
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_BATCH_LAST,
+                           DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, offset)),
+                           &row);
+    if (r < 0)
+        return result_trace(r);
+    if (r == DATABASE_NONE) {
+        *ret = stream->end_stored - stream->stored_bytes;
+        return 0;
+    }
+    uint64_t end = batch_key_offset(sqlite3_column_int64(row, 0)) +
+                   (uint64_t)sqlite3_column_int64(row, 1);
+    *ret = (uint64_t)sqlite3_column_int64(row, 3);
+    if (end > offset) /* partly sent: all of it is still needed */
+        *ret -= (uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES;
+    database_done(row);
+    return 0;
+}
+
+/* Events below *ret are older than max_age. */
+static int aged_offset(struct store *store, const struct stream *stream, uint64_t *ret)
+{
+    *ret = 0;
+    int64_t then_us = retention_run_us(store) - stream->config->max_age_us;
+    if (!stream->config->max_age_us || then_us < 0)
+        return 0;
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_MARK_AGED,
+                           DATABASE_VALUES(batch_key(stream->id, 0),
+                                           batch_key(stream->id, BATCH_OFFSET_MAX), then_us),
+                           &row);
+    if (r)
+        return result_trace(r < 0 ? r : 0);
+    if (sqlite3_column_type(row, 0) != SQLITE_NULL)
+        *ret = batch_key_offset(sqlite3_column_int64(row, 0));
+    database_done(row);
+    return 0;
+}
+
+/* What one step takes. */
+struct eviction {
+    uint64_t end_offset; /* of the last batch that goes; 0: none goes */
+    uint64_t bytes;
+    bool more;
+};
+
+static int choose(struct store *store, struct stream *stream, uint64_t aged, struct eviction *ret)
+{
+    struct eviction e = {.end_offset = 0};
+    uint64_t max = (uint64_t)stream->config->max_bytes, low = max - max / LOW_MARK_SHARE;
+    uint64_t sent = cursor_lowest(store, stream->id, true);
+    if (stream->stored_bytes > max)
+        stream->over = true;
+    if (stream->stored_bytes <= low)
+        stream->over = false;
+    if ((!stream->over && aged <= stream->first_offset) || sent <= stream->first_offset) {
+        *ret = e;
+        return 0;
+    }
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_BATCH_WALK,
+                           DATABASE_VALUES(batch_key(stream->id, 0),
+                                           batch_key(stream->id, BATCH_OFFSET_MAX)),
+                           &row);
+    for (unsigned n = 0; !r; n++) {
+        uint64_t end = batch_key_offset(sqlite3_column_int64(row, 0)) +
+                       (uint64_t)sqlite3_column_int64(row, 1);
+        bool goes = end <= sent && end <= stream->next_offset &&
+                    ((stream->over && stream->stored_bytes - e.bytes > low) || end <= aged);
+        e.more = goes && (n == STEP_BATCHES || e.bytes >= STEP_BYTES);
+        if (!goes || e.more) {
+            database_done(row);
+            break;
+        }
+        e.end_offset = end;
+        e.bytes += (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        r = database_step(row);
+    }
+    if (r < 0)
+        return result_trace(r);
+    *ret = e;
+    return 0;
+}
+
+static int delete_chosen(struct store *store, const struct stream *stream,
+                         const struct eviction *e)
+{
+    struct database *d = &store->database;
+    int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, e->end_offset);
+    int r = database_run(d, SQL_BATCH_DELETE, DATABASE_VALUES(low, end - 1));
+    if (!r)
+        r = database_run(d, SQL_MARK_TRIM, DATABASE_VALUES(low, end - 1));
+    if (!r)
+        r = database_run(d, SQL_BOOT_TRIM, DATABASE_VALUES(low, end));
+    /* The last batch goes and with it what says where the stream goes on. */
+    if (!r && e->end_offset == stream->next_offset)
+        r = database_run(d, SQL_STREAM_TRIMMED,
+                         DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
+                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored));
+    return result_trace(r);
+}
+
+int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
+{
+    uint64_t aged = 0;
+    struct eviction e = {.end_offset = 0};
+    int r = aged_offset(store, stream, &aged);
+    if (!r)
+        r = choose(store, stream, aged, &e);
+    if (r)
+        return result_trace(r);
+    *ret_more = e.more;
+    if (!e.end_offset)
+        return 0;
+    r = unsynced_begin(store);
+    if (!r)
+        r = delete_chosen(store, stream, &e);
+    r = unsynced_end(store, r);
+    if (r)
+        return result_trace(r);
+    metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, e.end_offset - stream->first_offset);
+    stream->first_offset = e.end_offset;
+    stream->stored_bytes -= e.bytes < stream->stored_bytes ? e.bytes : stream->stored_bytes;
+    stream->sent_known = false;
+    store->vacuum = true;
+    stream_show(stream);
+    return 0;
+}
+
+static bool mark_due(const struct store *store, const struct stream *stream)
+{
+    int64_t interval_us = stream->config->max_age_us / MARK_SHARE;
+    if (interval_us < MARK_MIN_US)
+        interval_us = MARK_MIN_US;
+    return stream->config->max_age_us && stream->next_offset > stream->mark_offset &&
+           retention_run_us(store) - stream->mark_run_us >= interval_us;
+}
+
+static int mark(struct store *store, struct stream *stream)
+{
+    int64_t run_us = retention_run_us(store);
+    int r = unsynced_begin(store);
+    if (!r)
+        r = database_run(&store->database, SQL_MARK_INSERT,
+                         DATABASE_VALUES(batch_key(stream->id, stream->next_offset), run_us));
+    r = unsynced_end(store, r);
+    if (r)
+        return result_trace(r);
+    stream->mark_offset = stream->next_offset;
+    stream->mark_run_us = run_us;
+    return 0;
+}
+
+/* Gives free pages back to the file system, but for what the next commits will take. */
+static int vacuum(struct store *store, bool *ret_more)
+{
+    int64_t pages = 0, unused = 0;
+    int r = database_number(&store->database, SQL_PAGE_COUNT, &pages);
+    if (!r)
+        r = database_number(&store->database, SQL_FREELIST_COUNT, &unused);
+    if (r)
+        return result_trace(r < 0 ? r : 0);
+    int64_t keep = pages / VACUUM_KEEP_SHARE;
+    if (keep < VACUUM_KEEP_PAGES)
+        keep = VACUUM_KEEP_PAGES;
+    *ret_more = unused - VACUUM_STEP_PAGES > keep;
+    if (unused <= keep) {
+        store->vacuum = false;
+        return 0;
+    }
+    static_assert(VACUUM_STEP_PAGES == 128, "the number of pages stands in the pragma below");
+    r = unsynced_begin(store);
+    if (!r)
+        r = database_exec(&store->database, "PRAGMA incremental_vacuum(128)");
+    return result_trace(unsynced_end(store, r));
+}
+
+int store_maintain(struct store *store, bool *ret_more)
+{
+    assert(store_is_open(store));
+    *ret_more = false;
+    checkpoint_measure(store);
+    if (checkpoint_due(store)) {
+        *ret_more = true;
+        return result_trace(checkpoint_run(store));
+    }
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        struct stream *stream = &store->streams[i];
+        bool more = false;
+        int r = mark_due(store, stream) ? mark(store, stream) : 0;
+        if (!r)
+            r = retention_evict(store, stream, &more);
+        if (r)
+            return result_trace(r);
+        *ret_more = *ret_more || more;
+    }
+    return store->vacuum && !*ret_more ? result_trace(vacuum(store, ret_more)) : 0;
+}

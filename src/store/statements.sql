@@ -1,0 +1,78 @@
+-- Every statement of the store but the pragmas. "-- name:" begins one; sql.h has the enumeration
+-- (SQL_BEGIN, ...) that the build makes from this file.
+
+-- name: begin
+BEGIN IMMEDIATE;
+-- name: commit
+COMMIT;
+-- name: rollback
+ROLLBACK;
+
+-- name: meta_get
+SELECT value FROM meta WHERE key = ?1;
+-- name: meta_put
+INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value;
+
+-- name: stream_insert
+INSERT INTO stream(name) VALUES(?1);
+-- name: stream_next
+SELECT id, name, next_offset, end_bytes, end_stored FROM stream WHERE id > ?1 ORDER BY id LIMIT 1;
+-- name: stream_find
+SELECT id, next_offset, end_bytes, end_stored FROM stream WHERE name = ?1;
+-- name: stream_trimmed
+UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4 WHERE id = ?1;
+-- name: epoch_insert
+INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
+
+-- name: batch_insert
+INSERT INTO batch(key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+-- name: batch_first
+SELECT key, n, end_bytes, end_stored, length(data) FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+-- name: batch_last
+SELECT key, n, end_bytes, end_stored, length(data) FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: batch_walk
+SELECT key, n, end_stored, length(data) FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
+-- name: batch_delete
+DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
+-- name: batch_read_at
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: batch_read_after
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+-- name: batch_key_after
+SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+
+-- name: range_next
+SELECT id, consumer, stream, next_offset FROM "range" WHERE id > ?1 ORDER BY id LIMIT 1;
+-- name: range_insert
+INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'main', ?3);
+-- name: range_move
+UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
+
+-- name: boot_last
+SELECT id FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+-- name: boot_insert
+INSERT OR REPLACE INTO boot(first_key, id) VALUES(?1, ?2);
+-- name: boot_trim
+DELETE FROM boot WHERE first_key >= ?1 AND first_key <
+    (SELECT max(first_key) FROM boot WHERE first_key BETWEEN ?1 AND ?2);
+
+-- name: mark_last
+SELECT key, run_us FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: mark_aged
+SELECT max(key) FROM mark WHERE key BETWEEN ?1 AND ?2 AND run_us <= ?3;
+-- name: mark_insert
+INSERT INTO mark(key, run_us) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET run_us = excluded.run_us;
+-- name: mark_trim
+DELETE FROM mark WHERE key BETWEEN ?1 AND ?2;
+
+-- name: user_version
+PRAGMA user_version;
+-- name: page_count
+PRAGMA page_count;
+-- name: freelist_count
+PRAGMA freelist_count;

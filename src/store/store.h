@@ -1,0 +1,116 @@
+#ifndef SLUICE_STORE_STORE_H
+#define SLUICE_STORE_STORE_H
+/*
+ * struct store: the durable streams of the gateway, on one SQLite database (WAL, synchronous=FULL).
+ * The writing side. One thread, the pipeline's, calls everything here; reading from other threads is
+ * store/read.h on connections of their own.
+ *
+ * Appending only packs into memory; nothing is durable before store_commit() has returned 0. A
+ * commit that fails loses nothing: the open batch is kept and the next store_commit() tries again.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct error;
+struct event;
+struct metric_set;
+struct range_feed;
+struct segment;
+struct store;
+struct store_config;
+
+#define STORE_FILE_NAME "sluice.db" /* in the data directory */
+
+enum {
+    STORE_PATH_MAX_BYTES = 4096,
+    STORE_STREAMS_MAX = 64,
+    STORE_RECORD_MAX_BYTES = 280 * 1024 * 1024
+};
+
+struct store_options {
+    const char *data_dir;              /* must exist or be creatable; made 0700 */
+    const char *gateway_id;            /* NULL: made once, random, and kept in meta */
+    const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
+    const struct clock *clock;
+};
+
+/* Named outcomes of store_open(): the file is left as it was found. */
+enum store_open_outcome {
+    STORE_FOREIGN = 1,    /* not a database of ours */
+    STORE_NEWER = 2,      /* ours, of a newer format */
+    STORE_LOCKED = 3,     /* another process holds the data directory */
+    STORE_UNREADABLE = 4, /* data directory or file cannot be read or written by this user */
+    STORE_DAMAGED = 5     /* ours, but SQLite calls it malformed */
+};
+
+/* A store that is not open yet: everything but open, path and free is forbidden. -ENOMEM. */
+int store_new(const struct store_options *options, struct store **ret);
+
+/* Opens or creates the database: lock, identity, streams, ranges. Start-up cost is independent of
+ * what is stored. 0, an enum store_open_outcome, or -errno (full disk: may be tried again later).
+ * error says where, what and how to mend it in every case but 0. May be called again after a
+ * failure. */
+int store_open(struct store *store, struct error *error);
+bool store_is_open(const struct store *store);
+
+/* Marks the clean shutdown (best effort), closes and frees. NULL accepted; returns NULL. What was
+ * appended and not committed is gone: nobody was told otherwise. */
+struct store *store_free(struct store *store);
+
+const char *store_path(const struct store *store);       /* of the database file */
+const char *store_gateway_id(const struct store *store); /* once open */
+const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
+
+/* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
+enum { STORE_STREAM_LIMIT = 1 };
+int store_stream(struct store *store, const char *name, uint32_t *ret_stream);
+
+/* Adds an event to the open batch of a stream. Copies. Outcomes: */
+enum store_append_outcome {
+    STORE_FULL = 1,     /* max_bytes is reached by events not yet sent: see store_when_full() */
+    STORE_TOO_LARGE = 2 /* more than STORE_RECORD_MAX_BYTES, or than the stream may hold at all */
+};
+int store_append(struct store *store, uint32_t stream, const struct event *event,
+                 uint64_t *ret_offset);
+
+enum store_when_full { STORE_WHEN_FULL_BLOCK, STORE_WHEN_FULL_REJECT };
+enum store_when_full store_when_full(const struct store *store, uint32_t stream);
+
+/* What is appended and not committed. */
+size_t store_open_events(const struct store *store);
+size_t store_open_bytes(const struct store *store);
+
+/* ★ Writes the open batches and the cursor moves waiting, in one transaction, and syncs. 0: all of
+ * it is on disk. -errno: none of it is, and all of it is kept for the next call. */
+int store_commit(struct store *store);
+
+/* After a successful commit: the batches it wrote, one per stream, each with a reference that goes
+ * to the caller; NULL when there are no more. Not calling it to the end is allowed: the next
+ * store_commit() drops what is left. */
+struct segment *store_committed_next(struct store *store);
+
+/* Consumers, see range.h. Opens the ranges of a feed, creating them as feed->start says, and fills
+ * in their state. 0 or -errno. The store keeps a pointer until store_detach(). */
+int store_attach(struct store *store, struct range_feed *feed);
+void store_detach(struct store *store, struct range_feed *feed);
+
+/* Notes that everything below next_offset was acknowledged to range number range of feed. Rides
+ * along with the next commit. Moves backwards are ignored. */
+void store_move_cursor(struct store *store, struct range_feed *feed, unsigned range,
+                       uint64_t next_offset);
+
+/* When moves waiting must be committed even without events: the monotonic time in microseconds, or
+ * INT64_MAX if there are none. (10 s after the first one, at once from 10,000 acknowledgements.) */
+int64_t store_cursors_due_us(const struct store *store);
+
+/* Retention and checkpointing, in small steps: call between commits when there is time. 0 or
+ * -errno. *ret_more: there is more to do. */
+int store_maintain(struct store *store, bool *ret_more);
+
+/* Takes over new limits and policies after a reload; config replaces the one of store_new(). */
+void store_reconfigure(struct store *store, const struct store_config *config);
+
+#endif

@@ -1,0 +1,220 @@
+/* The streams in memory: loaded at the start from their first and last rows, made when asked for. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "store/internal.h"
+
+struct stream *stream_find(struct store *store, uint32_t id)
+{
+    for (unsigned i = 0; i < store->stream_count; i++)
+        if (store->streams[i].id == id)
+            return &store->streams[i];
+    return NULL;
+}
+
+uint64_t stream_open_next(const struct stream *stream)
+{
+    return stream->last ? stream->last->base_offset + stream->last->count : stream->next_offset;
+}
+
+void stream_show(const struct stream *stream)
+{
+    metric_put(stream->metrics, METRIC_STREAM_FIRST_OFFSET, stream->first_offset);
+    metric_put(stream->metrics, METRIC_STREAM_NEXT_OFFSET, stream->next_offset);
+    metric_put(stream->metrics, METRIC_STREAM_BYTES, stream->stored_bytes);
+    metric_put(stream->metrics, METRIC_STREAM_FULL, stream->full);
+}
+
+void stream_open_reset(struct store *store)
+{
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        struct stream *stream = &store->streams[i];
+        while (stream->first) {
+            struct batch *next = stream->first->next;
+            batch_free(stream->first);
+            stream->first = next;
+        }
+        stream->last = NULL;
+        stream->spare = batch_free(stream->spare);
+        stream->open_bytes = 0;
+        stream->open_batches = 0;
+    }
+    store->open_events = store->open_bytes = 0;
+}
+
+/* Head and tail from the rows; where there are none, from what the last trim left. */
+static int load_extent(struct store *store, struct stream *stream)
+{
+    const int64_t low = batch_key(stream->id, 0), high = batch_key(stream->id, BATCH_OFFSET_MAX);
+    stream->first_offset = stream->next_offset;
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_BATCH_LAST, DATABASE_VALUES(low, high), &row);
+    if (r)
+        return r == DATABASE_NONE ? 0 : result_trace(r);
+    uint64_t next = batch_key_offset(sqlite3_column_int64(row, 0)) +
+                    (uint64_t)sqlite3_column_int64(row, 1);
+    /* The larger one: a damaged row must not make offsets repeat. */
+    if (next > stream->next_offset && next <= BATCH_OFFSET_MAX)
+        stream->next_offset = next;
+    stream->end_bytes = (uint64_t)sqlite3_column_int64(row, 2);
+    stream->end_stored = (uint64_t)sqlite3_column_int64(row, 3);
+    database_done(row);
+    r = database_first(&store->database, SQL_BATCH_FIRST, DATABASE_VALUES(low, high), &row);
+    if (r)
+        return result_trace(r < 0 ? r : -EBADMSG);
+    stream->first_offset = batch_key_offset(sqlite3_column_int64(row, 0));
+    uint64_t before = (uint64_t)sqlite3_column_int64(row, 3) -
+                      ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES);
+    stream->stored_bytes = stream->end_stored > before ? stream->end_stored - before : 0;
+    database_done(row);
+    return 0;
+}
+
+static int load_mark(struct store *store, struct stream *stream)
+{
+    sqlite3_stmt *row;
+    int r = database_first(
+        &store->database, SQL_MARK_LAST,
+        DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    if (r)
+        return r == DATABASE_NONE ? 0 : result_trace(r);
+    stream->mark_offset = batch_key_offset(sqlite3_column_int64(row, 0));
+    stream->mark_run_us = sqlite3_column_int64(row, 1);
+    database_done(row);
+    /* After a crash the running time goes on from the last mark, not from the last clean end. */
+    if (stream->mark_run_us > store->run_base_us)
+        store->run_base_us = stream->mark_run_us;
+    return 0;
+}
+
+/* The stream of the row standing in row (id, name, next_offset, end_bytes, end_stored). */
+static int load_row(struct store *store, sqlite3_stmt *row, struct stream **ret)
+{
+    int64_t id = sqlite3_column_int64(row, 0);
+    const unsigned char *name = sqlite3_column_text(row, 1);
+    if (!name || id > STORE_STREAM_ID_MAX)
+        return result_origin(-EBADMSG);
+    if (store->stream_count == STORE_STREAMS_MAX)
+        return result_origin(-E2BIG);
+    struct stream *stream = &store->streams[store->stream_count];
+    *stream = (struct stream){.id = (uint32_t)id,
+                              .next_offset = (uint64_t)sqlite3_column_int64(row, 2),
+                              .end_bytes = (uint64_t)sqlite3_column_int64(row, 3),
+                              .end_stored = (uint64_t)sqlite3_column_int64(row, 4)};
+    snprintf(stream->name, sizeof(stream->name), "%s", (const char *)name);
+    stream->config = store_config_stream(store->config, stream->name);
+    stream->metrics = metric_set_get(METRIC_GROUP_STREAM, stream->name, NULL);
+    *ret = stream;
+    return 0;
+}
+
+static int load_next(struct store *store, int64_t after)
+{
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_STREAM_NEXT, DATABASE_VALUES(after), &row);
+    if (r)
+        return r;
+    struct stream *stream = NULL;
+    r = load_row(store, row, &stream);
+    database_done(row);
+    if (!r)
+        r = load_extent(store, stream);
+    if (!r)
+        r = load_mark(store, stream);
+    if (!r)
+        store->stream_count++;
+    return result_trace(r);
+}
+
+int stream_load_all(struct store *store)
+{
+    int64_t after = 0;
+    int r;
+    store->stream_count = 0;
+    while (!(r = load_next(store, after)))
+        after = store->streams[store->stream_count - 1].id;
+    return r == DATABASE_NONE ? 0 : result_trace(r);
+}
+
+/* Makes the stream unless it is there. Inside a transaction; when that fails the caller forgets the
+ * stream again. 0, STORE_STREAM_LIMIT, -errno. */
+int stream_create(struct store *store, const char *name, struct stream **ret)
+{
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        if (strcmp(store->streams[i].name, name) == 0) {
+            *ret = &store->streams[i];
+            return 0;
+        }
+    }
+    if (store->stream_count == STORE_STREAMS_MAX)
+        return STORE_STREAM_LIMIT;
+    sqlite3_stmt *statement;
+    int r = database_statement(&store->database, SQL_STREAM_INSERT, &statement);
+    if (r)
+        return result_trace(r);
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    r = database_step(statement);
+    if (r < 0)
+        return result_trace(r);
+    int64_t id = sqlite3_last_insert_rowid(store->database.db);
+    r = load_next(store, id - 1);
+    if (r)
+        return result_trace(r < 0 ? r : -EBADMSG);
+    *ret = &store->streams[store->stream_count - 1];
+    return 0;
+}
+
+int stream_epoch_write(struct store *store, const struct stream *stream)
+{
+    sqlite3_stmt *statement;
+    int r = database_statement(&store->database, SQL_EPOCH_INSERT, &statement);
+    if (r)
+        return result_trace(r);
+    sqlite3_bind_int64(statement, 1, stream->id);
+    sqlite3_bind_int64(statement, 2, (int64_t)stream->next_offset);
+    sqlite3_bind_text(statement, 3, store->epoch, -1, SQLITE_STATIC);
+    r = database_step(statement);
+    return r == DATABASE_NONE ? 0 : result_trace(r);
+}
+
+static int create_alone(struct store *store, const char *name, struct stream **ret)
+{
+    struct database *d = &store->database;
+    unsigned count = store->stream_count;
+    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = stream_create(store, name, ret);
+    if (!r)
+        r = stream_epoch_write(store, *ret);
+    if (!r)
+        r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (r) {
+        store->stream_count = count;
+        if (!sqlite3_get_autocommit(d->db))
+            (void)database_run(d, SQL_ROLLBACK, 0, NULL);
+    }
+    return r;
+}
+
+int store_stream(struct store *store, const char *name, uint32_t *ret_stream)
+{
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        if (strcmp(store->streams[i].name, name) == 0) {
+            *ret_stream = store->streams[i].id;
+            return 0;
+        }
+    }
+    if (!store_stream_name_valid(name, true))
+        return result_origin(-EINVAL);
+    struct stream *stream;
+    int r = create_alone(store, name, &stream);
+    if (r)
+        return r < 0 ? result_trace(r) : r;
+    *ret_stream = stream->id;
+    return 0;
+}
