@@ -1,0 +1,557 @@
+#include "pipeline/pipeline.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admit/admit.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "event/event.h"
+#include "event/ingest.h"
+#include "route/route.h"
+#include "store/range.h"
+#include "store/read.h"
+#include "store/store.h"
+
+enum {
+    FEEDS_MAX = 64,
+    RETRY_US = 1000 * 1000, /* between attempts to open, to commit, or to append to a full stream */
+    RETRY_FIRST_US = 50 * 1000
+};
+
+enum pipeline_state { PIPELINE_CLOSED, PIPELINE_OK, PIPELINE_FULL, PIPELINE_DEGRADED };
+
+/* A list of items linked by their next pointers. */
+struct item_list {
+    struct queue_item *first, **last;
+};
+
+struct pipeline {
+    struct queue queue;
+    struct store *store;
+    struct route *route;
+    const struct clock *clock;
+    struct group_limits limits;
+    struct group group; /* appended and not committed */
+    enum pipeline_state state;
+    int64_t retry_us;     /* monotonic time of the next attempt; meaningful unless OK */
+    bool maintain;        /* the store said there is more to do */
+    bool stopping;
+    struct item_list waiting;  /* received, not yet appended */
+    struct item_list appended; /* appended, not yet committed */
+    size_t position;           /* into the batch at the head of waiting */
+    unsigned output;           /* of the event at position: outputs before it are appended */
+    uint32_t streams[ROUTE_STREAMS_MAX]; /* route's index -> store's number, once open */
+    struct range_feed *feeds[FEEDS_MAX];
+    unsigned feed_count;
+    struct item_list attaches; /* consumers that came before the store was open */
+    pthread_t thread;
+    bool started;
+};
+
+static void list_init(struct item_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void list_add(struct item_list *list, struct queue_item *item)
+{
+    item->next = NULL;
+    *list->last = item;
+    list->last = &item->next;
+}
+
+static struct queue_item *list_take(struct item_list *list)
+{
+    struct queue_item *item = list->first;
+    if (item && !(list->first = item->next))
+        list->last = &list->first;
+    return item;
+}
+
+static void list_free(struct item_list *list)
+{
+    struct queue_item *item;
+    while ((item = list_take(list)))
+        item->free(item);
+}
+
+int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
+{
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    p->store = options->store;
+    p->route = options->route;
+    p->clock = options->clock;
+    p->limits = options->limits;
+    list_init(&p->waiting);
+    list_init(&p->appended);
+    list_init(&p->attaches);
+    /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
+    int r = queue_init(&p->queue, SIZE_MAX);
+    if (r) {
+        free(p);
+        return result_trace(r);
+    }
+    *ret = p;
+    return 0;
+}
+
+struct pipeline *pipeline_free(struct pipeline *p)
+{
+    if (!p)
+        return NULL;
+    assert(!p->started);
+    list_free(&p->waiting);
+    list_free(&p->appended);
+    list_free(&p->attaches);
+    for (unsigned i = 0; i < p->feed_count; i++) {
+        store_detach(p->store, p->feeds[i]);
+        range_feed_unref(p->feeds[i]);
+    }
+    queue_deinit(&p->queue);
+    free(p);
+    return NULL;
+}
+
+struct queue *pipeline_queue(struct pipeline *p)
+{
+    return &p->queue;
+}
+
+static void pipeline_set_state(struct pipeline *p, enum pipeline_state state)
+{
+    static const char *const names[] = {"closed", "ok", "full", "degraded"};
+    static const bool legal[4][4] = {
+        [PIPELINE_CLOSED] = {[PIPELINE_OK] = true},
+        [PIPELINE_OK] = {[PIPELINE_FULL] = true, [PIPELINE_DEGRADED] = true},
+        [PIPELINE_FULL] = {[PIPELINE_OK] = true, [PIPELINE_DEGRADED] = true},
+        [PIPELINE_DEGRADED] = {[PIPELINE_OK] = true},
+    };
+    if (state == p->state)
+        return;
+    assert(legal[p->state][state]);
+    if (state == PIPELINE_OK)
+        log_info("pipeline", "store takes events", "state=ok was=%s", names[p->state]);
+    else
+        log_warn("pipeline", "store takes no events: nothing is acknowledged", "state=%s was=%s",
+                 names[state], names[p->state]);
+    p->state = state;
+    metric_set_state(metric_process(), names[state]);
+    metric_put(metric_process(), METRIC_STORE_DEGRADED,
+               state == PIPELINE_CLOSED || state == PIPELINE_DEGRADED);
+}
+
+/* Attaches a consumer. Without an open store, or when it cannot be written, it waits. */
+static void pipeline_attach(struct pipeline *p, struct queue_item *item)
+{
+    struct range_attach *attach = (struct range_attach *)item;
+    if (p->feed_count == FEEDS_MAX) {
+        log_error("pipeline", "too many upstreams", "upstream=%s max=%d", attach->feed->consumer,
+                  FEEDS_MAX);
+        item->free(item);
+        return;
+    }
+    int r = p->state == PIPELINE_CLOSED ? -EAGAIN : store_attach(p->store, attach->feed);
+    if (r) {
+        if (p->state != PIPELINE_CLOSED)
+            log_error("pipeline", "upstream waits for the store", "upstream=%s errno=%d",
+                      attach->feed->consumer, -r);
+        list_add(&p->attaches, item);
+        return;
+    }
+    p->feeds[p->feed_count++] = range_feed_ref(attach->feed);
+    (void)range_feed_notify(attach->feed, RANGE_ATTACHED);
+    item->free(item);
+}
+
+static void pipeline_detach(struct pipeline *p, struct queue_item *item)
+{
+    struct range_feed *feed = ((struct range_attach *)item)->feed;
+    for (unsigned i = 0; i < p->feed_count; i++) {
+        if (p->feeds[i] != feed)
+            continue;
+        store_detach(p->store, feed);
+        range_feed_unref(feed);
+        p->feeds[i] = p->feeds[--p->feed_count];
+        break;
+    }
+    item->free(item);
+}
+
+static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
+{
+    struct pipeline_settings *settings = (struct pipeline_settings *)item;
+    p->limits = settings->limits;
+    store_reconfigure(p->store, settings->store_config);
+    item->free(item);
+}
+
+/* Sorts what the queue holds: events wait in order, everything else is done at once. */
+static void pipeline_take(struct pipeline *p)
+{
+    struct queue_item *item = queue_take_all(&p->queue);
+    for (struct queue_item *next; item; item = next) {
+        next = item->next;
+        switch ((enum ingest_kind)item->kind) {
+        case INGEST_BATCH:
+            list_add(&p->waiting, item);
+            break;
+        case INGEST_CURSOR: {
+            struct range_cursor_move *move = (struct range_cursor_move *)item;
+            store_move_cursor(p->store, move->feed, move->range, move->next_offset);
+            p->maintain = true; /* what was sent may be evicted now */
+            item->free(item);
+            break;
+        }
+        case INGEST_ATTACH:
+            pipeline_attach(p, item);
+            break;
+        case INGEST_DETACH:
+            pipeline_detach(p, item);
+            break;
+        case INGEST_SETTINGS:
+            pipeline_settings_apply(p, item);
+            break;
+        case INGEST_STOP:
+            p->stopping = true;
+            item->free(item);
+            break;
+        }
+    }
+}
+
+static void pipeline_retry_attaches(struct pipeline *p)
+{
+    struct item_list again = p->attaches;
+    if (!again.first)
+        return;
+    list_init(&p->attaches);
+    for (struct queue_item *item = again.first, *next; item; item = next) {
+        next = item->next;
+        pipeline_attach(p, item);
+    }
+}
+
+/* Finds the store's numbers for the streams that the route names. */
+static int pipeline_resolve_streams(struct pipeline *p)
+{
+    for (unsigned i = 0; i < route_stream_count(p->route); i++) {
+        int r = store_stream(p->store, route_stream_name(p->route, i), &p->streams[i]);
+        if (r)
+            return result_fold(r);
+    }
+    return 0;
+}
+
+/* CLOSED -> OK, if the store can be opened now. */
+static void pipeline_open(struct pipeline *p, int64_t now_us)
+{
+    if (!store_is_open(p->store)) {
+        struct error error = ERROR_INIT;
+        int r = store_open(p->store, &error);
+        if (r) {
+            log_error("pipeline", "store cannot be opened", "where=\"%s\" what=\"%s\" fix=\"%s\"",
+                      error.where, error.what, error.mend);
+            p->retry_us = now_us + RETRY_US;
+            return;
+        }
+    }
+    if (pipeline_resolve_streams(p)) {
+        p->retry_us = now_us + RETRY_US;
+        return;
+    }
+    pipeline_set_state(p, PIPELINE_OK);
+    pipeline_retry_attaches(p);
+}
+
+/* Containment point of admission and routing. Appends what becomes of one received event, resuming
+ * at p->output. 0: its outcome is set. STORE_FULL: it has to wait for room. -errno. */
+static int pipeline_judge(struct pipeline *p, const struct ingest_batch *batch,
+                          struct ingest_record *record)
+{
+    struct event event;
+    ingest_record_event(batch, record, &event);
+    switch (admit_event(&event)) {
+    case ADMIT_ACCEPT:
+        break;
+    }
+    struct route_output outputs[ROUTE_OUTPUTS_MAX];
+    unsigned count = route_event(p->route, &event, outputs);
+    for (; p->output < count; p->output++) {
+        const struct route_output *output = &outputs[p->output];
+        uint32_t stream = p->streams[output->stream];
+        uint64_t offset;
+        int r = store_append(p->store, stream, &output->event, &offset);
+        if (r < 0)
+            return result_trace(r);
+        switch ((enum store_append_outcome)r) {
+        case STORE_FULL:
+            if (record->qos == 0) { /* design, section 14: dropped and counted */
+                log_warn("pipeline", "QoS 0 event dropped: stream is full", "stream=%s topic=%s",
+                         route_stream_name(p->route, output->stream), LOG_QUOTE(event.topic));
+                metric_add(metric_process(), METRIC_EVENTS_DROPPED_QOS0_FULL, 1);
+                record->outcome = INGEST_TAKEN;
+                p->output = 0;
+                return 0;
+            }
+            if (store_when_full(p->store, stream) == STORE_WHEN_FULL_BLOCK)
+                return STORE_FULL;
+            metric_add(metric_process(), METRIC_EVENTS_REJECTED_FULL, 1);
+            record->outcome = INGEST_FULL;
+            p->output = 0;
+            return 0;
+        case STORE_TOO_LARGE:
+            log_warn("pipeline", "event dropped: larger than its stream can hold",
+                     "stream=%s topic=%s payload_bytes=%zu",
+                     route_stream_name(p->route, output->stream), LOG_QUOTE(event.topic),
+                     event.payload.len);
+            metric_add(metric_process(), METRIC_EVENTS_DROPPED_TOO_LARGE, 1);
+            record->outcome = INGEST_TOO_LARGE;
+            p->output = 0;
+            return 0;
+        default:
+            break;
+        }
+    }
+    p->output = 0;
+    record->outcome = INGEST_STORED; /* to be said only after the commit */
+    return 0;
+}
+
+/* Appends the batch at the head of waiting. 0: all of it was judged. STORE_FULL, -errno: stopped at
+ * p->position. */
+static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
+{
+    uint64_t admitted = 0;
+    int r = 0;
+    for (;;) {
+        size_t next = p->position;
+        struct ingest_record *record = ingest_batch_next(batch, &next);
+        if (!record)
+            break;
+        r = pipeline_judge(p, batch, record);
+        if (r)
+            break;
+        admitted++;
+        p->position = next;
+    }
+    metric_add(metric_process(), METRIC_EVENTS_ADMITTED, admitted);
+    if (!p->group.events && store_open_events(p->store))
+        p->group.first_us = clock_monotonic_us(p->clock);
+    p->group.events = store_open_events(p->store);
+    p->group.bytes = store_open_bytes(p->store);
+    return r;
+}
+
+/* Hands a batch back to whoever pushed it. */
+static void pipeline_answer(struct queue_item *item)
+{
+    struct ingest_batch *batch = (struct ingest_batch *)item;
+    if (queue_push(batch->reply, &item))
+        ingest_batch_free(batch); /* its owner has gone */
+}
+
+/* Gives every consumer of a stream the batch just committed. */
+static void pipeline_publish(struct pipeline *p)
+{
+    struct segment *segment;
+    while ((segment = store_committed_next(p->store))) {
+        for (unsigned i = 0; i < p->feed_count; i++)
+            for (unsigned k = 0; k < p->feeds[i]->count; k++)
+                if (p->feeds[i]->ranges[k].stream == segment->stream)
+                    range_feed_publish(p->feeds[i], k, segment_ref(segment));
+        segment_unref(segment);
+    }
+}
+
+/* Containment point of the store. ★ then, and only then, the receipts. */
+static void pipeline_commit(struct pipeline *p, int64_t now_us)
+{
+    int r = store_commit(p->store);
+    if (r) {
+        bool first = p->state != PIPELINE_DEGRADED;
+        pipeline_set_state(p, PIPELINE_DEGRADED);
+        p->retry_us = now_us + (first ? RETRY_FIRST_US : RETRY_US);
+        return;
+    }
+    p->group = (struct group){.events = 0};
+    pipeline_publish(p);
+    for (struct queue_item *item; (item = list_take(&p->appended));)
+        pipeline_answer(item);
+    if (p->state == PIPELINE_DEGRADED)
+        pipeline_set_state(p, PIPELINE_OK);
+    p->maintain = true;
+}
+
+/* A stream is full in the middle of a batch: what was judged goes on to its commit and its
+ * answers, the rest waits. */
+static void pipeline_hold(struct pipeline *p, struct ingest_batch *batch, int64_t now_us)
+{
+    struct ingest_batch *rest = NULL;
+    p->retry_us = now_us + RETRY_US;
+    pipeline_set_state(p, PIPELINE_FULL);
+    if (p->position == 0 || ingest_batch_split(batch, p->position, &rest))
+        return; /* without memory to split it, all of it waits */
+    list_take(&p->waiting);
+    list_add(&p->appended, &batch->item);
+    rest->item.next = p->waiting.first;
+    if (!p->waiting.first)
+        p->waiting.last = &rest->item.next;
+    p->waiting.first = &rest->item;
+    p->position = 0;
+}
+
+/* Appends and commits what waits, in groups. */
+static void pipeline_work(struct pipeline *p)
+{
+    int64_t now_us = clock_monotonic_us(p->clock);
+    while ((p->state == PIPELINE_OK || p->state == PIPELINE_FULL) && p->waiting.first) {
+        struct ingest_batch *batch = (struct ingest_batch *)p->waiting.first;
+        int r = pipeline_append(p, batch);
+        if (r == STORE_FULL) {
+            pipeline_hold(p, batch, now_us);
+            break;
+        }
+        if (r < 0) { /* no memory: what is appended is committed, the rest tried again */
+            pipeline_set_state(p, PIPELINE_DEGRADED);
+            p->retry_us = now_us + RETRY_US;
+            break;
+        }
+        pipeline_set_state(p, PIPELINE_OK);
+        list_add(&p->appended, list_take(&p->waiting));
+        p->position = 0;
+        now_us = clock_monotonic_us(p->clock);
+        if (group_due(&p->group, &p->limits, now_us, !p->waiting.first))
+            pipeline_commit(p, now_us);
+    }
+    /* Events that a full stream let through, and batches without any (all dropped). */
+    bool stuck = p->state == PIPELINE_FULL || p->stopping;
+    bool answers_only = p->appended.first && !p->group.events;
+    if (p->state == PIPELINE_DEGRADED || p->state == PIPELINE_CLOSED)
+        return;
+    if (answers_only || group_due(&p->group, &p->limits, now_us, !p->waiting.first) ||
+        (stuck && p->group.events) || now_us >= store_cursors_due_us(p->store) ||
+        (p->stopping && store_cursors_due_us(p->store) != INT64_MAX))
+        pipeline_commit(p, now_us);
+}
+
+/* Tries again what did not work, when it is time. */
+static void pipeline_retry(struct pipeline *p)
+{
+    int64_t now_us = clock_monotonic_us(p->clock);
+    switch (p->state) {
+    case PIPELINE_OK:
+        if (p->attaches.first && now_us >= p->retry_us) {
+            p->retry_us = now_us + RETRY_US;
+            pipeline_retry_attaches(p);
+        }
+        break;
+    case PIPELINE_CLOSED:
+        if (now_us >= p->retry_us || p->stopping)
+            pipeline_open(p, now_us);
+        break;
+    case PIPELINE_FULL: /* pipeline_work() looks for room at every wake-up: a cursor may have moved */
+        break;
+    case PIPELINE_DEGRADED:
+        if (now_us >= p->retry_us || p->stopping)
+            pipeline_commit(p, now_us);
+        break;
+    }
+}
+
+static int pipeline_timeout_ms(const struct pipeline *p)
+{
+    int64_t due_us = INT64_MAX;
+    if (p->state != PIPELINE_OK || p->attaches.first)
+        due_us = p->retry_us;
+    if (p->state == PIPELINE_OK || p->state == PIPELINE_FULL) {
+        int64_t group_us = group_due_us(&p->group, &p->limits);
+        int64_t cursors_us = store_cursors_due_us(p->store);
+        due_us = group_us < due_us ? group_us : due_us;
+        due_us = cursors_us < due_us ? cursors_us : due_us;
+    }
+    if (due_us == INT64_MAX)
+        return -1;
+    int64_t wait_us = due_us - clock_monotonic_us(p->clock);
+    if (wait_us <= 0)
+        return 0;
+    return wait_us > 60 * INT64_C(1000000) ? 60 * 1000 : (int)((wait_us + 999) / 1000);
+}
+
+static void pipeline_maintain(struct pipeline *p)
+{
+    if (!p->maintain || p->state == PIPELINE_CLOSED)
+        return;
+    int r = store_maintain(p->store, &p->maintain);
+    if (r) {
+        log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
+        p->maintain = false;
+    }
+}
+
+static void *pipeline_run(void *argument)
+{
+    struct pipeline *p = argument;
+    pthread_setname_np(pthread_self(), "pipeline");
+    metric_set_state(metric_process(), "closed");
+    pipeline_retry(p);
+    while (!p->stopping) {
+        if (!p->maintain)
+            queue_wait(&p->queue, pipeline_timeout_ms(p));
+        pipeline_take(p);
+        pipeline_retry(p);
+        pipeline_work(p);
+        pipeline_maintain(p);
+    }
+    pipeline_take(p);
+    pipeline_work(p);
+    if (p->appended.first || p->waiting.first)
+        log_warn("pipeline", "stopped with events that could not be stored: not acknowledged", "");
+    return NULL;
+}
+
+int pipeline_start(struct pipeline *p)
+{
+    assert(!p->started);
+    int r = pthread_create(&p->thread, NULL, pipeline_run, p);
+    if (r)
+        return result_origin(-r);
+    p->started = true;
+    return 0;
+}
+
+static void stop_free(struct queue_item *item)
+{
+    free(item);
+}
+
+int pipeline_request_stop(struct pipeline *p)
+{
+    struct queue_item *item = calloc(1, sizeof *item);
+    if (!item)
+        return -ENOMEM;
+    item->kind = INGEST_STOP;
+    item->bytes = sizeof *item;
+    item->free = stop_free;
+    int r = queue_push(&p->queue, &item);
+    free(item);
+    return result_fold(r);
+}
+
+void pipeline_join(struct pipeline *p)
+{
+    if (!p->started)
+        return;
+    pthread_join(p->thread, NULL);
+    p->started = false;
+}

@@ -1,0 +1,60 @@
+#ifndef SLUICE_PIPELINE_PIPELINE_H
+#define SLUICE_PIPELINE_PIPELINE_H
+/*
+ * struct pipeline: the writer thread and the address of the guarantee. It takes what its queue
+ * holds, admits and routes it, appends it to the store, commits, and only then hands the receipts
+ * back. Nothing else in the house may acknowledge an event.
+ *
+ * States (store health as this thread sees it):
+ *
+ *     CLOSED ──open──► OK ◄──room──► FULL        a stream with when_full "block" has no room
+ *        ▲              │ ▲
+ *        │  commit fails▼ │commit works
+ *     (start)        DEGRADED
+ *
+ * In CLOSED, FULL and DEGRADED received events wait: nothing is acknowledged, nothing is dropped,
+ * and the receivers stop reading when they have as much in flight as they may. Cursor moves and
+ * consumers are served in every state but CLOSED.
+ */
+#include "base/queue.h"
+#include "pipeline/group.h"
+
+struct clock;
+struct pipeline;
+struct route;
+struct store;
+struct store_config;
+
+struct pipeline_options {
+    struct store *store;        /* opened or not; used by the pipeline's thread alone from
+                                   pipeline_start() to pipeline_join(); borrowed */
+    struct route *route;        /* borrowed, likewise */
+    const struct clock *clock;
+    struct group_limits limits;
+};
+
+/* kind INGEST_SETTINGS: new limits after a reload. store_config is borrowed until the next settings
+ * are applied or the store is freed; an item is freed when it is applied, so that it can hold what
+ * it replaces until then. */
+struct pipeline_settings {
+    struct queue_item item;
+    struct group_limits limits;
+    const struct store_config *store_config;
+};
+
+/* 0, -ENOMEM, -errno. */
+int pipeline_new(const struct pipeline_options *options, struct pipeline **ret);
+struct pipeline *pipeline_free(struct pipeline *pipeline); /* joined or never started; NULL ok */
+
+/* Where receivers and consumers push enum ingest_kind items. Bounded by what the receivers may have
+ * in flight and by one cursor move per range and loop round of a consumer. */
+struct queue *pipeline_queue(struct pipeline *pipeline);
+
+int pipeline_start(struct pipeline *pipeline); /* 0 or -errno */
+
+/* Asks the thread to append what it was given, commit, answer and end. Events that cannot be
+ * committed at once are not answered: their senders keep them. */
+int pipeline_request_stop(struct pipeline *pipeline); /* -ENOMEM; any thread */
+void pipeline_join(struct pipeline *pipeline);
+
+#endif
