@@ -1,0 +1,308 @@
+/*
+ * Sending. The streams of an upstream take turns, one message each, until the window is full. Each
+ * keeps its own order (lane.h); a refused message holds back what comes after it in its stream until
+ * it has got through or was given up.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "event/event.h"
+#include "uplink/internal.h"
+
+enum { REASON_QUOTA_EXCEEDED = 0x97 };
+
+void sender_attach(struct uplink *u)
+{
+    u->count = u->feed->count;
+    for (unsigned i = 0; i < u->count; i++) {
+        struct uplink_range *r = &u->ranges[i];
+        r->range = &u->feed->ranges[i];
+        lane_init(&r->lane, r->range->start_offset);
+        supply_init(&r->supply, r->range->stream);
+        r->posted_cursor = r->range->start_offset;
+        r->metrics =
+            metric_set_get(METRIC_GROUP_RANGE, u->config->name, r->range->stream_name);
+    }
+    id_source(u->feed->gateway_id, u->feed->epoch, u->source);
+}
+
+void sender_take_segment(struct uplink *u, unsigned range, struct segment *segment)
+{
+    if (u->state == UPLINK_UP && range < u->count)
+        supply_push(&u->ranges[range].supply, segment);
+    else
+        segment_unref(segment); /* the store has it; an outage must not cost memory */
+}
+
+static uint64_t head_of(const struct uplink_range *r)
+{
+    return atomic_load(&r->range->head_offset);
+}
+
+/* Passes [offset, end) over. What was handed out before is passed over one by one. */
+static void skip(struct uplink *u, struct uplink_range *r, uint64_t offset, uint64_t end,
+                 const char *why)
+{
+    if (offset < r->lane.next)
+        end = offset + 1;
+    log_error("uplink", "events not forwarded",
+              "upstream=%s stream=%s from=%" PRIu64 " to=%" PRIu64 " reason=\"%s\"",
+              u->config->name, r->range->stream_name, offset, end - 1, why);
+    metric_add(u->metrics, METRIC_UPSTREAM_SKIPPED_EVENTS, end - offset);
+    lane_skip(&r->lane, offset, end);
+}
+
+static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
+{
+    int64_t pause = UPLINK_REFUSED_MAX_US;
+    if (r->refusals < 6)
+        pause = UPLINK_REFUSED_MIN_US << r->refusals;
+    r->refusals++;
+    r->pause_us = now_us + pause;
+}
+
+enum send_outcome { SEND_NOTHING = 1, SEND_FULL, SEND_LOST };
+
+/* Encodes and hands over one event. 0: sent or passed over. */
+static int send_event(struct uplink *u, unsigned index, const struct event *event, uint64_t offset)
+{
+    struct uplink_range *r = &u->ranges[index];
+    struct envelope_rules rules = {.envelope = u->config->envelope,
+                                   .mqtt5 = u->mqtt5,
+                                   .topic = &u->topic,
+                                   .gateway = u->feed->gateway_id,
+                                   .source = u->source,
+                                   .stream = r->range->stream_name};
+    int outcome = envelope_encode(&u->envelope, &rules, event, offset);
+    if (outcome == -ENOMEM)
+        return result_trace(outcome);
+    const char *why = outcome == ENVELOPE_TOPIC_INVALID ? "topic cannot be published"
+                      : outcome == ENVELOPE_TOO_LARGE   ? "larger than an MQTT packet can be"
+                      : outcome                         ? "attributes damaged"
+                      : envelope_packet_bytes(&u->envelope, u->mqtt5) >
+                              u->limits.maximum_packet_bytes
+                          ? "larger than the upstream takes"
+                          : NULL;
+    if (why) {
+        skip(u, r, offset, offset + 1, why);
+        return 0;
+    }
+    unsigned slot = lane_sent(&r->lane, offset);
+    int sent = client_send(u->client, &u->envelope, index, slot);
+    if (sent == 0) {
+        r->weights[slot].record_bytes = r->supply.event_bytes;
+        r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
+        metric_add(u->metrics, METRIC_UPSTREAM_SENT_MESSAGES, 1);
+        return 0;
+    }
+    lane_withdraw(&r->lane, slot);
+    if (sent == CLIENT_UNSENDABLE) {
+        skip(u, r, offset, offset + 1, "refused by the client library");
+        return 0;
+    }
+    return sent == CLIENT_BUSY ? SEND_FULL : sent == CLIENT_GONE ? SEND_LOST : sent;
+}
+
+/* One step of one stream: a message, or something passed over. */
+static int send_one(struct uplink *u, unsigned index, int64_t now_us)
+{
+    struct uplink_range *r = &u->ranges[index];
+    uint64_t head = head_of(r), offset, skip_to = 0;
+    if (r->pause_us > now_us || !lane_wants(&r->lane, head, &offset))
+        return SEND_NOTHING;
+    if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX) {
+        skip(u, r, offset, offset + 1, "refused by the upstream");
+        return 0;
+    }
+    const struct event *event;
+    int found = supply_get(&r->supply, u->reader, offset, head, &event, &skip_to);
+    switch (found) {
+    case 0:
+        return send_event(u, index, event, offset);
+    case SUPPLY_NONE:
+        return SEND_NOTHING;
+    case SUPPLY_GONE:
+        skip(u, r, offset, skip_to, "removed by retention before it was forwarded");
+        return 0;
+    case SUPPLY_DAMAGED:
+        skip(u, r, offset, skip_to, "damaged in the store");
+        return 0;
+    default:
+        return found < 0 ? found : result_origin(-EIO);
+    }
+}
+
+int sender_fill(struct uplink *u, int64_t now_us)
+{
+    unsigned idle = 0; /* streams in a row that had nothing */
+    unsigned in_flight = client_in_flight(u->client);
+    if (in_flight == 0)
+        u->progress_us = now_us;
+    while (idle < u->count && client_in_flight(u->client) < u->window) {
+        unsigned index = u->turn;
+        u->turn = (u->turn + 1) % u->count;
+        int r = send_one(u, index, now_us);
+        if (r == SEND_LOST)
+            return SENDER_LOST;
+        if (r == SEND_FULL)
+            break;
+        if (r < 0) {
+            log_error("uplink", "events cannot be read for forwarding",
+                      "upstream=%s stream=%s error=%d", u->config->name,
+                      u->ranges[index].range->stream_name, r);
+            metric_set_trouble(u->metrics, "events cannot be read from the store");
+            u->ranges[index].pause_us = now_us + UPLINK_STORE_RETRY_US;
+        }
+        idle = r ? idle + 1 : 0;
+    }
+    return 0;
+}
+
+static void book_refusal(struct uplink *u, const struct client_answer *a, int64_t now_us)
+{
+    struct uplink_range *r = &u->ranges[a->lane];
+    bool quota = a->reason == REASON_QUOTA_EXCEEDED;
+    if (!lane_refuse(&r->lane, a->slot, !quota))
+        return;
+    metric_add(u->metrics, METRIC_UPSTREAM_SEND_FAILURES, 1);
+    log_warn("uplink", "the upstream refused an event",
+             "upstream=%s stream=%s offset=%" PRIu64 " reason=0x%02x", u->config->name,
+             r->range->stream_name, r->lane.slots[a->slot].offset, a->reason);
+    if (r->pause_us <= now_us)
+        pause_after_refusal(r, now_us);
+    for (unsigned i = 0; quota && i < u->count; i++)
+        if (u->ranges[i].pause_us < r->pause_us)
+            u->ranges[i].pause_us = r->pause_us; /* a quota is the client's, not the stream's */
+}
+
+int sender_take_answers(struct uplink *u, int64_t now_us)
+{
+    struct client_answer a;
+    uint64_t events = 0, payload_bytes = 0;
+    bool lost = false;
+    while (client_next_answer(u->client, &a)) {
+        u->progress_us = now_us;
+        struct uplink_range *r = &u->ranges[a.lane];
+        if (a.reason == CLIENT_NOT_SENT) {
+            lost = true;
+        } else if (a.reason >= 0x80) {
+            book_refusal(u, &a, now_us);
+        } else if (lane_acknowledge(&r->lane, a.slot)) {
+            r->refusals = 0;
+            events++;
+            payload_bytes += r->weights[a.slot].payload_bytes;
+        }
+    }
+    if (events) {
+        metric_add(u->metrics, METRIC_UPSTREAM_FORWARDED_EVENTS, events);
+        metric_add(u->metrics, METRIC_UPSTREAM_FORWARDED_BYTES, payload_bytes);
+    }
+    return lost ? SENDER_LOST : 0;
+}
+
+void sender_lose(struct uplink *u)
+{
+    for (unsigned i = 0; i < u->count; i++) {
+        lane_lose(&u->ranges[i].lane);
+        supply_clear(&u->ranges[i].supply);
+        u->ranges[i].pause_us = 0;
+    }
+}
+
+/* 0 if posted; a queue outcome or -ENOMEM: try again later. */
+static int post_cursor(struct uplink *u, unsigned index)
+{
+    struct uplink_range *r = &u->ranges[index];
+    struct queue_item *item = NULL;
+    int result = range_cursor_move_new(u->feed, index, r->lane.cursor,
+                                       r->lane.acknowledged - r->posted_acknowledged, &item);
+    if (result)
+        return result;
+    result = queue_push(u->pipeline, &item);
+    if (item)
+        item->free(item);
+    return result;
+}
+
+bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)
+{
+    bool all = true;
+    for (unsigned i = 0; i < u->count; i++) {
+        struct uplink_range *r = &u->ranges[i];
+        if (r->lane.cursor == r->posted_cursor)
+            continue;
+        bool due = force || now_us - r->posted_us >= UPLINK_CURSOR_US ||
+                   r->lane.acknowledged - r->posted_acknowledged >= UPLINK_CURSOR_ACKNOWLEDGED;
+        int result = due ? post_cursor(u, i) : QUEUE_FULL;
+        if (result == QUEUE_CLOSED)
+            continue; /* nobody will take it any more */
+        if (due)
+            r->posted_us = now_us; /* also after a failure: that is what paces the next try */
+        if (result) {
+            all = false;
+            continue;
+        }
+        r->posted_cursor = r->lane.cursor;
+        r->posted_acknowledged = r->lane.acknowledged;
+    }
+    return all;
+}
+
+/* Record bytes of the stream before the cursor: known from the first event in flight, else from a
+ * look at the store once. */
+static void find_cursor_bytes(struct uplink *u, struct uplink_range *r, uint64_t head)
+{
+    const struct event *event;
+    uint64_t skip_to;
+    if (r->lane.used && !r->lane.waiting) {
+        r->cursor_bytes = r->weights[r->lane.first].record_bytes;
+    } else if (r->lane.cursor >= head) {
+        r->cursor_bytes = atomic_load(&r->range->head_bytes);
+    } else if (r->cursor_bytes_known || !u->reader ||
+               supply_get(&r->supply, u->reader, r->lane.cursor, head, &event, &skip_to)) {
+        return;
+    } else {
+        r->cursor_bytes = r->supply.event_bytes;
+    }
+    r->cursor_bytes_known = true;
+}
+
+void sender_update_metrics(struct uplink *u)
+{
+    metric_put(u->metrics, METRIC_UPSTREAM_IN_FLIGHT, u->client ? client_in_flight(u->client) : 0);
+    for (unsigned i = 0; i < u->count; i++) {
+        struct uplink_range *r = &u->ranges[i];
+        uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes);
+        find_cursor_bytes(u, r, head);
+        metric_put(r->metrics, METRIC_RANGE_NEXT_OFFSET, r->lane.cursor);
+        metric_put(r->metrics, METRIC_RANGE_LAG_EVENTS,
+                   head > r->lane.cursor ? head - r->lane.cursor : 0);
+        metric_put(r->metrics, METRIC_RANGE_LAG_BYTES,
+                   r->cursor_bytes_known && bytes > r->cursor_bytes ? bytes - r->cursor_bytes : 0);
+        metric_add(u->metrics, METRIC_UPSTREAM_READS, r->supply.reads - r->reads_counted);
+        r->reads_counted = r->supply.reads;
+    }
+}
+
+int64_t sender_next_us(const struct uplink *u, int64_t now_us)
+{
+    int64_t next = now_us + UPLINK_TICK_US;
+    for (unsigned i = 0; i < u->count; i++) {
+        const struct uplink_range *r = &u->ranges[i];
+        if (r->pause_us > now_us && r->pause_us < next)
+            next = r->pause_us;
+        if (r->lane.cursor != r->posted_cursor && r->posted_us + UPLINK_CURSOR_US < next)
+            next = r->posted_us + UPLINK_CURSOR_US;
+    }
+    return next;
+}
+
+void sender_deinit(struct uplink *u)
+{
+    for (unsigned i = 0; i < u->count; i++)
+        supply_deinit(&u->ranges[i].supply);
+    envelope_deinit(&u->envelope);
+}
