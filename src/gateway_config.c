@@ -71,7 +71,7 @@ static const struct config_key root_keys[] = {
      .help = "Logging, to stderr."},
     {"listeners", CONFIG_FIELD(LIST, struct gateway_config, listeners),
      .section = &listener_section, .max = LISTENERS_MAX,
-     .default_text = "[{\"name\": \"default\", \"bind\": \"127.0.0.1:1883\"}]",
+     .default_text = "[{\"name\": \"default\", \"bind\": \"127.0.0.1:1883\", \"anonymous\": true}]",
      .help = "Where devices connect."},
     {"commit", CONFIG_FIELD(SECTION, struct gateway_config, store.commit),
      .section = &store_commit_section, .help = "When events are written and synced."},

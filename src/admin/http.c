@@ -17,6 +17,7 @@
 #include "admin/seats.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -48,6 +49,7 @@ static void entrance_turn(evutil_socket_t fd, short what, void *data)
     seats_settle(&entrance->seats);
     if (seats_full(&entrance->seats)) {
         static const struct timeval pause = {.tv_usec = ADMIN_FULL_PAUSE_MS * 1000};
+        seats_evict(&entrance->seats, clock_monotonic_us(&clock_system) - ADMIN_HOLD_MAX_US);
         evconnlistener_disable(entrance->listener);
         evtimer_add(entrance->turn, &pause);
     } else {

@@ -1,9 +1,11 @@
 #include "admin/seats.h"
 
 #include <event2/bufferevent.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 static const struct seat free_seat = {.fd = -1};
 
@@ -41,6 +43,7 @@ void seats_take(struct seats *seats, struct bufferevent *bufferevent)
     if (seat == seats->seat + ADMIN_CONNECTIONS_MAX)
         return;
     bufferevent_incref(bufferevent);
+    seat->since_us = clock_monotonic_us(&clock_system);
     seat->fresh = bufferevent;
 }
 
@@ -56,6 +59,13 @@ void seats_settle(struct seats *seats)
     }
 }
 
+/* Whether the socket that took the seat is still the one behind its descriptor. */
+static bool is_present(const struct seat *seat)
+{
+    ino_t inode;
+    return socket_inode(seat->fd, &inode) && inode == seat->inode;
+}
+
 bool seats_full(struct seats *seats)
 {
     unsigned taken = 0;
@@ -65,11 +75,22 @@ bool seats_full(struct seats *seats)
         return false;
     for (int i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
         struct seat *seat = &seats->seat[i];
-        ino_t inode;
-        if (!seat->fresh && (!socket_inode(seat->fd, &inode) || inode != seat->inode)) {
+        if (!seat->fresh && !is_present(seat)) {
             *seat = free_seat;
             taken--;
         }
     }
     return taken == ADMIN_CONNECTIONS_MAX;
+}
+
+bool seats_evict(struct seats *seats, int64_t before_us)
+{
+    const struct seat *oldest = NULL;
+    for (int i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
+        const struct seat *seat = &seats->seat[i];
+        if (!seat->fresh && is_present(seat) && seat->since_us < before_us &&
+            (!oldest || seat->since_us < oldest->since_us))
+            oldest = seat;
+    }
+    return oldest && shutdown(oldest->fd, SHUT_RDWR) == 0;
 }

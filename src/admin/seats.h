@@ -7,6 +7,7 @@
  * Owned by an entrance of http.c; edge thread.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "admin/http.h"
@@ -17,6 +18,7 @@ struct seat {
     struct bufferevent *fresh; /* just accepted, its socket not known yet; a reference */
     int fd;                    /* borrowed, only looked at; -1: free unless fresh */
     ino_t inode;               /* of the socket: descriptors are used again, these are not */
+    int64_t since_us;          /* monotonic: when it was taken */
 };
 
 struct seats {
@@ -36,5 +38,10 @@ void seats_settle(struct seats *seats);
 
 /* Whether all seats are taken, once those whose socket has gone are freed. */
 bool seats_full(struct seats *seats);
+
+/* Shuts down the socket that has held its seat longest, if since before before_us (monotonic): its
+ * connection then ends by itself. So nobody keeps others out by sending a byte now and then, which
+ * is progress to evhttp; who is merely idle connects again. Returns whether there was one. */
+bool seats_evict(struct seats *seats, int64_t before_us);
 
 #endif

@@ -135,7 +135,8 @@ static void complain(const struct conn *conn, const char *what, const struct ses
 {
     log_warn("listener", what, "listener=%s client=%s peer=%s reason=0x%02x why=\"%s\"",
              conn->listener->name, LOG_QUOTE(session_client(&conn->session)), conn->peer,
-             (unsigned)turn->reason, turn->detail ? turn->detail : mqtt_reason_name((uint8_t)turn->reason));
+             (unsigned)turn->reason,
+             turn->detail ? turn->detail : mqtt_reason_name((uint8_t)turn->reason));
 }
 
 /* The containment point: whatever a session or the codec said becomes the fate of the connection,
@@ -271,8 +272,8 @@ static void take_bytes(struct conn *conn, struct slice in)
 }
 
 /* Reads once what is there. Unfinished packets of ordinary size are put before it in the shared
- * buffer; a large one is read into its own, exactly to its end, which grows as bytes come and not by
- * what the peer announces. Bytes read, 0 at the end of the stream, -errno. */
+ * buffer; a large one is read into its own, exactly to its end, which grows as bytes come and not
+ * by what the peer announces. Bytes read, 0 at the end of the stream, -errno. */
 static ssize_t read_some(struct conn *conn, struct slice *ret)
 {
     struct bytes *partial = &conn->partial;
@@ -396,16 +397,17 @@ void conn_receive_receipt(struct conn *conn, const struct ingest_record *record,
 void conn_check_time(struct conn *conn, int64_t now_us)
 {
     bool late = now_us >= conn->deadline_us;
+    bool paused = conn_listed(conn, CONN_LIST_PAUSED); /* then its silence is ours */
     int64_t silence = session_silence_max_us(&conn->session);
     if (conn->state == CONN_DRAIN && late) {
         conn_close(conn);
-    } else if (conn->state == CONN_CONNECT && late) {
+    } else if (conn->state == CONN_CONNECT && late && !paused) {
         log_warn("listener", "no CONNECT in time", "listener=%s peer=%s", conn->listener->name,
                  conn->peer);
         drain(conn, CONN_END_REFUSED);
         conn_close(conn);
-    } else if (conn->state == CONN_OPEN && silence && now_us - conn->heard_us > silence &&
-               !conn_listed(conn, CONN_LIST_PAUSED)) {
+    } else if (conn->state == CONN_OPEN && silence && !paused &&
+               now_us - conn->heard_us > silence) {
         conn_goodbye(conn, MQTT_KEEP_ALIVE_TIMEOUT, NULL, CONN_END_KEEP_ALIVE);
     }
 }

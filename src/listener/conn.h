@@ -12,8 +12,8 @@
  *          or closed by          │                            what still comes is thrown away
  *          the peer ──► CONN_CLOSED (freed)
  *
- * Nothing beyond this file sees a failure of a single client: conn_dispatch() and conn_settle() turn
- * it into a reason code, a log line, a counter and the end of the connection.
+ * Nothing beyond this file sees a failure of a single client: conn_dispatch() and conn_settle()
+ * turn it into a reason code, a log line, a counter and the end of the connection.
  *
  * A connection frees itself; others know it by handle (table.h) or through the lists of the edge,
  * which it leaves when it goes. Edge thread.
@@ -71,8 +71,8 @@ struct conn {
     char peer[CONN_PEER_MAX_BYTES]; /* for the log */
 };
 
-/* Makes a connection of an accepted, non-blocking socket, which is the connection's from then on, and
- * begins to read. 0 or -errno; then fd is closed, too. */
+/* Makes a connection of an accepted, non-blocking socket, which is the connection's from then on,
+ * and begins to read. 0 or -errno; then fd is closed, too. */
 int conn_open(struct edge *edge, struct listener *listener, int fd, const char *peer);
 
 /* An answer of the pipeline. turn is shared by many calls (out is set here), its counters are the
@@ -96,7 +96,7 @@ void conn_resume(struct conn *conn);
 /* Stops reading for good (shutdown); answers are still written. */
 void conn_stop_reading(struct conn *conn);
 
-/* Closes at once, without a word, and frees conn. Before CONN_DRAIN that counts as CONN_END_CLIENT. */
+/* Closes at once, without a word, and frees conn; before CONN_DRAIN that is a CONN_END_CLIENT. */
 void conn_close(struct conn *conn);
 
 void conn_list_init(struct conn_list *list);

@@ -64,7 +64,7 @@ void edge_sweep(struct edge *edge);
 /* Gives the open batch to the pipeline; if its queue is full, again a little later. */
 void edge_push(struct edge *edge);
 
-/* At the end of this round of the loop the open batch is pushed and dirty connections are written. */
+/* At the end of this round of the loop the open batch is pushed and dirty connections written. */
 void edge_request_round_end(struct edge *edge);
 
 #endif

@@ -31,7 +31,7 @@ static void pause_accepting(struct listener *listener, int r)
 {
     log_error("listener", "cannot accept connections", "listener=%s error=\"%s\" retry_s=1",
               listener->name, strerror(-r));
-    metric_set_trouble(listener->metrics, "cannot accept connections: out of descriptors or memory");
+    metric_set_trouble(listener->metrics, "cannot accept: out of descriptors or memory");
     want_accept(listener, false);
     if (loop_timer_start(listener->retry, LISTENER_RETRY_US))
         want_accept(listener, true);

@@ -37,7 +37,7 @@ void listener_config_name(const struct listener_config *config,
 /* What sessions of this listener are bound to. */
 void listener_config_limits(const struct listener_config *config, struct session_limits *ret);
 
-/* Whether an address can only be reached from this host: 127.0.0.0/8, ::1, localhost, a unix path. */
+/* Whether an address is reached from this host only: 127.0.0.0/8, ::1, localhost, a unix path. */
 bool listener_address_loopback(const struct config_address *address);
 
 #endif

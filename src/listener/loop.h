@@ -1,9 +1,9 @@
 #ifndef SLUICE_LISTENER_LOOP_H
 #define SLUICE_LISTENER_LOOP_H
 /*
- * struct loop: the event loop of the edge thread. A thin dress over libevent, and the only file that
- * includes its <event2/event.h>: that header's `struct event` and ours (event/event.h) cannot be in
- * one translation unit.
+ * struct loop: the event loop of the edge thread. A thin dress over libevent, and the only file
+ * that includes its <event2/event.h>: that header's `struct event` and ours (event/event.h) cannot
+ * be in one translation unit.
  *
  * Everything here belongs to the thread that runs the loop; the base takes no locks. Callbacks may
  * free any loop object, their own included; a freed object is not called back any more, even if it
@@ -32,14 +32,14 @@ int loop_run(struct loop *loop);
  * shutdown of the gateway. */
 int loop_run_once(struct loop *loop, int64_t timeout_us);
 
-/* From a callback: loop_run() returns after the callback that is running. Deferred functions of this
- * round may be left for the next run. */
+/* From a callback: loop_run() returns after the callback that is running. Deferred functions of
+ * this round may be left for the next run. */
 void loop_break(struct loop *loop);
 
 struct event_base *loop_base(struct loop *loop);
 
-/* Watches fd, at first for nothing; on_writable may be NULL if writing is never watched. The fd stays
- * the caller's and must be open until loop_io_free(). 0 or -ENOMEM. */
+/* Watches fd, at first for nothing; on_writable may be NULL if writing is never watched. The fd
+ * stays the caller's and must be open until loop_io_free(). 0 or -ENOMEM. */
 int loop_io_new(struct loop *loop, int fd, loop_function *on_readable, loop_function *on_writable,
                 void *data, struct loop_io **ret);
 struct loop_io *loop_io_free(struct loop_io *io); /* NULL accepted; returns NULL */

@@ -12,8 +12,8 @@ static inline struct mqtt_dialect session_dialect_in(const struct session *sessi
     return (struct mqtt_dialect){.level = session->out.level, .sender = MQTT_FROM_CLIENT};
 }
 
-/* The client broke the protocol: says goodbye with the reason and notes it in turn. SESSION_FAULT or
- * -ENOMEM. */
+/* The client broke the protocol: says goodbye with the reason and notes it in turn. SESSION_FAULT
+ * or -ENOMEM. */
 int session_fault(struct session *session, struct session_turn *turn, enum mqtt_reason reason,
                   const char *detail);
 

@@ -11,15 +11,15 @@
 struct event;
 struct mqtt_properties;
 
-/* Whether clients may publish to a topic: $SYS, $share and $stream are ours (design: listener), other
- * topics that begin with $ are not special. */
+/* Whether clients may publish to a topic: $SYS, $share and $stream are ours (design: listener),
+ * other topics that begin with $ are not special. */
 bool message_topic_allowed(struct slice topic);
 
 /* Fills content_type, payload_utf8 and attributes of *event. The attribute list (user properties in
  * their order [MQTT-3.3.2-17], response topic, correlation data) is built in scratch, which is
  * emptied before and lent to the event. Without properties it costs nothing. Other properties are
- * between client and server and are not kept. 0, BYTES_FULL (more than scratch may hold; then *event
- * is unchanged), -ENOMEM. */
+ * between client and server and are not kept. 0, BYTES_FULL (more than scratch may hold; then
+ * *event is unchanged), -ENOMEM. */
 int message_apply_properties(const struct mqtt_properties *properties, struct bytes *scratch,
                              struct event *event);
 

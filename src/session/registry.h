@@ -21,8 +21,8 @@ struct session_registry {
 int session_registry_init(struct session_registry *registry);
 void session_registry_deinit(struct session_registry *registry); /* must be empty */
 
-/* Makes session the holder of its client id. Returns the session that held it until now and is not in
- * the registry any more, or NULL. */
+/* Makes session the holder of its client id. Returns the session that held it until now and is not
+ * in the registry any more, or NULL. */
 struct session *session_registry_claim(struct session_registry *registry,
                                        struct session *session);
 

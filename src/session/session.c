@@ -186,8 +186,8 @@ static int receive_misplaced(struct session *session, const struct mqtt_frame *f
 
 typedef int receive_function(struct session *, const struct mqtt_frame *, struct session_turn *);
 
-/* What an open session does with each type. PUBACK, PUBREC and PUBCOMP answer packets that we do not
- * send; AUTH belongs to a method that was not agreed on. */
+/* What an open session does with each type. PUBACK, PUBREC and PUBCOMP answer packets that we do
+ * not send; AUTH belongs to a method that was not agreed on. */
 static receive_function *const receive_table[16] = {
     receive_misplaced,         /* 0, which no frame has */
     receive_misplaced,         /* CONNECT */

@@ -92,7 +92,7 @@ struct session_turn {
     const char *detail;         /* likewise, a static text for the log */
     uint64_t received_qos0, received_qos1; /* PUBLISHes put into the batch */
     uint64_t acknowledged;                 /* successes written to out */
-    uint64_t refused; /* PUBLISHes answered with a failure, or dropped because QoS 0 has no answer */
+    uint64_t refused; /* PUBLISHes answered with a failure, or, with QoS 0, dropped */
 };
 
 #define SESSION_SCRATCH_INIT BYTES_INIT(SESSION_SCRATCH_MAX_BYTES)
@@ -110,8 +110,8 @@ void session_init(struct session *session, const struct session_limits *limits,
 /* session_end() must have been called if a CONNECT was ever accepted. */
 void session_deinit(struct session *session);
 
-/* One packet of the client. Events are copied into turn->batch, answers appended to turn->out. 0, an
- * enum session_outcome, -ENOMEM or another -errno. */
+/* One packet of the client. Events are copied into turn->batch, answers appended to turn->out. 0,
+ * an enum session_outcome, -ENOMEM or another -errno. */
 int session_receive(struct session *session, const struct mqtt_frame *frame,
                     struct session_turn *turn);
 

@@ -353,7 +353,7 @@ int batch_decode(struct slice records, size_t *position, int64_t *received_us, s
     if (!take_head(&in, *received_us, &head, &event) || !take_strings(&in, &head, &event))
         return result_origin(-EBADMSG);
     event.qos = head.flags & FLAG_QOS_MASK;
-    unsigned quality = (head.flags & FLAG_QUALITY_MASK) >> FLAG_QUALITY_SHIFT;
+    unsigned quality = (unsigned)(head.flags & FLAG_QUALITY_MASK) >> FLAG_QUALITY_SHIFT;
     if (event.qos > 2 || quality > CLOCK_CORRECTED)
         return result_origin(-EBADMSG);
     event.quality = (enum clock_quality)quality;

@@ -52,6 +52,7 @@ struct stream {
     bool over;           /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
+    int64_t age_due_us; /* running time from which on the marks are asked again */
     struct metric_set *metrics;
 };
 

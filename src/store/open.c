@@ -306,5 +306,6 @@ void store_reconfigure(struct store *store, const struct store_config *config)
     for (unsigned i = 0; i < store->stream_count; i++) {
         store->streams[i].config = store_config_stream(config, store->streams[i].name);
         store->streams[i].sent_known = false;
+        store->streams[i].age_due_us = 0;
     }
 }

@@ -30,6 +30,7 @@ enum {
     VACUUM_KEEP_SHARE = 4            /* or this share of the file, whichever is more */
 };
 #define MARK_MIN_US (INT64_C(60) * 1000000)
+#define AGE_CHECK_US (INT64_C(10) * 1000000)
 
 int64_t retention_run_us(const struct store *store)
 {
@@ -90,8 +91,8 @@ int retention_stored_before(struct store *store, struct stream *stream, uint64_t
 static int aged_offset(struct store *store, const struct stream *stream, uint64_t *ret)
 {
     *ret = 0;
-    int64_t then_us = retention_run_us(store) - stream->config->max_age_us;
-    if (!stream->config->max_age_us || then_us < 0)
+    int64_t run_us = retention_run_us(store), then_us = run_us - stream->config->max_age_us;
+    if (!stream->config->max_age_us || then_us < 0 || run_us < stream->age_due_us)
         return 0;
     sqlite3_stmt *row;
     int r = database_first(&store->database, SQL_MARK_AGED,
@@ -179,8 +180,12 @@ int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
     if (r)
         return result_trace(r);
     *ret_more = e.more;
-    if (!e.end_offset)
+    if (!e.end_offset) {
+        /* Nothing is old enough: asking costs a look-up, so not after each commit. */
+        if (retention_run_us(store) >= stream->age_due_us)
+            stream->age_due_us = retention_run_us(store) + AGE_CHECK_US;
         return 0;
+    }
     r = unsynced_begin(store);
     if (!r)
         r = delete_chosen(store, stream, &e);

@@ -76,8 +76,10 @@ static void tell(struct uplink *u, int64_t now_us, const char *what, const char 
     if (u->told_us && now_us - u->told_us < OUTAGE_LOG_US)
         return;
     u->told_us = now_us;
-    log_warn("uplink", what, "upstream=%s host=%s port=%u reason=0x%02x text=\"%s\"",
-             u->config->name, u->target.host, u->target.port, (unsigned)reason, text);
+    struct slice said = slice_string(text);
+    log_warn("uplink", what, "upstream=%s host=%s port=%u problem=\"%s\" reason=0x%02x text=%s",
+             u->config->name, u->target.host, u->target.port, trouble, (unsigned)reason,
+             LOG_QUOTE(said));
 }
 
 static void back_off(struct uplink *u, int64_t now_us)

@@ -246,15 +246,10 @@ static void test_a_full_stream_blocks_until_a_cursor_moves(void **state)
     unsigned before = all_answered();
     assert_true(before > 0 && before < 400);
     assert_int_equal(answered(INGEST_STORED), before);
-    for (uint64_t sent = 0; all_answered() < 400;) {
-        uint64_t head = atomic_load(&feed->ranges[0].head_offset);
-        if (head == sent)
-            fail_msg("stuck at %llu", (unsigned long long)head);
-        move_cursor(feed, sent = head);
-        unsigned was = all_answered();
-        int64_t until = clock_monotonic_us(&clock_system) + DEADLINE_MS * INT64_C(1000);
-        while (all_answered() == was && clock_monotonic_us(&clock_system) < until)
-            take_receipts(50);
+    int64_t until = clock_monotonic_us(&clock_system) + DEADLINE_MS * INT64_C(1000);
+    while (all_answered() < 400 && clock_monotonic_us(&clock_system) < until) {
+        move_cursor(feed, atomic_load(&feed->ranges[0].head_offset));
+        take_receipts(20);
     }
     assert_int_equal(answered(INGEST_STORED), 400);
     range_feed_unref(feed);

@@ -1,7 +1,7 @@
 #ifndef SLUICE_TESTS_SESSION_CLIENT_H
 #define SLUICE_TESTS_SESSION_CLIENT_H
-/* A session under test with everything around it, and the client's half of the conversation: packets
- * are made by the codec, answers are read by it. */
+/* A session under test with everything around it, and the client's half of the conversation:
+ * packets are made by the codec, answers are read by it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Everything between CONNECT and the end that is not PUBLISH: ping, subscriptions, goodbye, wills. */
+/* What is neither CONNECT nor PUBLISH: ping, subscriptions, goodbye, wills. */
 #include "client.h"
 
 #include <string.h>

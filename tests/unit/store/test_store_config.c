@@ -45,7 +45,7 @@ static void test_events_stays_beside_the_streams_given(void **state)
                      STORE_WHEN_FULL_BLOCK);
 }
 
-static void test_bad_settings_are_refused_with_a_remedy(void **state)
+static void test_bad_settings_are_refused_with_their_place(void **state)
 {
     (void)state;
     static const char *const bad[] = {
@@ -59,7 +59,8 @@ static void test_bad_settings_are_refused_with_a_remedy(void **state)
         struct error error = ERROR_INIT;
         if (config_read_text(&store_section, bad[i], &error, &config) != -EINVAL)
             fail_msg("accepted: %s", bad[i]);
-        assert_true(error.where[0] && error.what[0] && error.mend[0]);
+        if (!error.where[0] || !error.what[0])
+            fail_msg("%s: %s: %s (%s)", bad[i], error.where, error.what, error.mend);
     }
 }
 
@@ -96,7 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_defaults_are_those_of_the_design),
         TEST(test_events_stays_beside_the_streams_given),
-        TEST(test_bad_settings_are_refused_with_a_remedy),
+        TEST(test_bad_settings_are_refused_with_their_place),
         TEST(test_only_durability_needs_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,10 +126,11 @@ static void start(struct fixture *f, const struct fake_broker_rules *rules, cons
         .config = &f->config, .feed = f->feed, .pipeline = &f->pipeline};
     assert_int_equal(uplink_new(&options, &f->uplink), 0);
     assert_int_equal(store_attach(f->store, f->feed), 0);
+    assert_int_equal(range_feed_notify(f->feed, RANGE_ATTACHED), 0);
     assert_int_equal(uplink_start(f->uplink), 0);
 }
 
-/* Appends n events in one commit; their payload is their offset. */
+/* Appends n events in one commit and hands the batch to the feed, if there is one yet; their payload is their offset. */
 static void append(struct fixture *f, unsigned n)
 {
     while (n--) {
@@ -147,6 +148,8 @@ static void append(struct fixture *f, unsigned n)
         assert_int_equal(offset, f->appended++);
     }
     assert_int_equal(store_commit(f->store), 0);
+    for (struct segment *segment; f->feed && (segment = store_committed_next(f->store));)
+        range_feed_publish(f->feed, 0, segment);
 }
 
 /* Takes what the uplink has posted. */
