@@ -21,7 +21,7 @@ enum { PACK_RAW_MAX_BYTES = 512 * 1024 * 1024 }; /* of one block, uncompressed *
 
 struct pack_context;
 
-int pack_context_new(struct pack_context **ret);                   /* 0, -ENOMEM */
+int pack_context_new(struct pack_context **ret);                      /* 0, -ENOMEM */
 struct pack_context *pack_context_free(struct pack_context *context); /* NULL ok; returns NULL */
 
 /* Whether this build has the codec; any number may be asked. Any thread. */

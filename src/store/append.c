@@ -89,8 +89,8 @@ static int open_batch(struct stream *stream, size_t bound, struct batch **ret)
         batch_reset(batch, base);
         stream->spare = NULL;
     } else {
-        size_t hint = stream->batch_bytes > BATCH_FIRST_BYTES ? stream->batch_bytes
-                                                              : BATCH_FIRST_BYTES;
+        size_t hint =
+            stream->batch_bytes > BATCH_FIRST_BYTES ? stream->batch_bytes : BATCH_FIRST_BYTES;
         int r = batch_new(base, hint, &batch);
         if (r)
             return result_trace(r);

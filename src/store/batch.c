@@ -35,7 +35,8 @@
  *               are pieces of the topic or absent left out
  *
  * Integers are LEB128: 7 bits a byte, least significant first, bit 7 set on all but the last, at
- * most 10 bytes. Signed ones are zigzag coded. Attributes are an attribute list (event/attribute.h).
+ * most 10 bytes. Signed ones are zigzag coded. Attributes are an attribute list
+ * (event/attribute.h).
  */
 #include "store/batch.h"
 
@@ -72,7 +73,7 @@ enum part {
 
 enum {
     VARINT_MAX_BYTES = 10,
-    HEAD_VARINTS = 12,        /* received, time, topic, 2 x (device, type, client), ct, attrs, payload */
+    HEAD_VARINTS = 12, /* received, time, topic, 2 x (device, type, client), ct, attrs, payload */
     HEAD_MAX_BYTES = 2 + HEAD_VARINTS * VARINT_MAX_BYTES,
     TOPIC_SEARCH_MAX_BYTES = 256, /* longer topics are not searched: bounds the time per event */
     BATCH_RECORDS_MAX_BYTES = BATCH_CUT_BYTES + STORE_RECORD_MAX_BYTES
@@ -177,8 +178,7 @@ static uint8_t *put_part_head(uint8_t *p, struct slice topic, struct slice part,
 size_t batch_record_bound(const struct event *event)
 {
     return HEAD_MAX_BYTES + event->topic.len + event->device.len + event->type.len +
-           event->client.len + event->content_type.len + event->attributes.len +
-           event->payload.len;
+           event->client.len + event->content_type.len + event->attributes.len + event->payload.len;
 }
 
 int batch_append(struct batch *batch, const struct event *event)
@@ -322,8 +322,8 @@ static bool take_head(struct slice *in, int64_t received_us, struct record_head 
     return take_length(in, EVENT_TOPIC_MAX_BYTES, &head->topic_len) &&
            take_part_head(in, parts & PART_DEVICE_IN_TOPIC, head->topic_len, &head->device) &&
            take_part_head(in, parts & PART_TYPE_IN_TOPIC, head->topic_len, &head->type) &&
-           (!(parts & PART_CLIENT) || take_part_head(in, parts & PART_CLIENT_IN_TOPIC,
-                                                     head->topic_len, &head->client)) &&
+           (!(parts & PART_CLIENT) ||
+            take_part_head(in, parts & PART_CLIENT_IN_TOPIC, head->topic_len, &head->client)) &&
            (!(parts & PART_CONTENT_TYPE) ||
             take_length(in, EVENT_TEXT_MAX_BYTES, &head->content_type_len)) &&
            (!(parts & PART_ATTRIBUTES) ||

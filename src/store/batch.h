@@ -34,13 +34,13 @@ struct batch {
     struct bytes records;
     uint32_t count;
     uint64_t base_offset;
-    int64_t t_min_us, t_max_us;    /* received times */
-    int64_t received_us;           /* of the last record: base of the next one's delta */
+    int64_t t_min_us, t_max_us;     /* received times */
+    int64_t received_us;            /* of the last record: base of the next one's delta */
     uint64_t end_bytes, end_stored; /* columns of its row, set when it is written */
 };
 
 int batch_new(uint64_t base_offset, size_t reserve_bytes, struct batch **ret); /* 0, -ENOMEM */
-struct batch *batch_free(struct batch *batch); /* NULL accepted; returns NULL */
+struct batch *batch_free(struct batch *batch);               /* NULL accepted; returns NULL */
 void batch_reset(struct batch *batch, uint64_t base_offset); /* empties it, keeps its memory */
 
 /* An upper bound of what the record of event takes, in bytes. */

@@ -1,8 +1,8 @@
 /*
- * The write-ahead log and its size. SQLite's own checkpointing is off: it would strike in the middle
- * of a commit. Ours runs between commits; a passive one copies what it can without waiting for
- * readers, after which the next commit starts the log over in place, so that the file keeps its size
- * and appending to it does not grow it each time.
+ * The write-ahead log and its size. SQLite's own checkpointing is off: it would strike in the
+ * middle of a commit. Ours runs between commits; a passive one copies what it can without waiting
+ * for readers, after which the next commit starts the log over in place, so that the file keeps its
+ * size and appending to it does not grow it each time.
  */
 #include "store/internal.h"
 

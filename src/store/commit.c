@@ -24,9 +24,9 @@
 #include "store/range.h"
 
 enum {
-    COMPRESS_MIN_BYTES = 512,  /* less does not repay the call, nor fewer pages */
-    COMPRESS_GAIN = 16,        /* at least one part in so many must be saved */
-    OVERDUE_SHARE = 8          /* retention is overdue when max_bytes is exceeded by an eighth */
+    COMPRESS_MIN_BYTES = 512, /* less does not repay the call, nor fewer pages */
+    COMPRESS_GAIN = 16,       /* at least one part in so many must be saved */
+    OVERDUE_SHARE = 8         /* retention is overdue when max_bytes is exceeded by an eighth */
 };
 
 static void set_failing(struct store *store, int failure)
@@ -66,9 +66,9 @@ static int write_row(struct store *store, const struct batch_row *row, struct sl
     int r = database_statement(&store->database, SQL_BATCH_INSERT, &statement);
     if (r)
         return result_trace(r);
-    const int64_t columns[] = {row->key,   row->n,         row->t_min_us,  row->t_max_us,
-                               row->codec, row->raw_bytes, row->end_bytes, row->end_stored,
-                               batch_row_crc(row, data)};
+    const int64_t columns[] = {row->key,       row->n,          row->t_min_us,
+                               row->t_max_us,  row->codec,      row->raw_bytes,
+                               row->end_bytes, row->end_stored, batch_row_crc(row, data)};
     int count = (int)(sizeof(columns) / sizeof(columns[0]));
     for (int i = 0; i < count; i++)
         sqlite3_bind_int64(statement, i + 1, columns[i]);
@@ -194,14 +194,15 @@ int store_commit(struct store *store)
     bool events = store->open_events > 0;
     if (!events && !cursor_waiting(store))
         return 0;
-    /* A full disk: frames already copied into the database make room in the log. */
-    if (store->failing)
-        (void)checkpoint_run(store);
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = transaction(store);
     set_failing(store, r);
-    if (r)
+    if (r) {
+        /* A full disk: what is copied into free pages of the database makes room in the log. Not
+         * before the commit is tried: where there are none it takes the room away. */
+        (void)checkpoint_run(store);
         return result_trace(r);
+    }
     int64_t took_us = clock_monotonic_us(store->clock) - begin_us;
     metric_add(metric_process(), events ? METRIC_COMMITS : METRIC_CURSOR_COMMITS, 1);
     metric_add(metric_process(), METRIC_COMMIT_SECONDS, took_us > 0 ? (uint64_t)took_us : 0);

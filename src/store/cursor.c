@@ -94,8 +94,7 @@ uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committe
 static struct cursor *find(struct store *store, const char *consumer, uint32_t stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++)
-        if (store->cursors[i].stream == stream &&
-            strcmp(store->cursors[i].consumer, consumer) == 0)
+        if (store->cursors[i].stream == stream && strcmp(store->cursors[i].consumer, consumer) == 0)
             return &store->cursors[i];
     return NULL;
 }

@@ -15,10 +15,10 @@ static const struct {
     int code;
     int error;
 } results[] = {
-    {SQLITE_PERM, EACCES},    {SQLITE_BUSY, EBUSY},      {SQLITE_LOCKED, EBUSY},
-    {SQLITE_NOMEM, ENOMEM},   {SQLITE_READONLY, EROFS},  {SQLITE_CORRUPT, EBADMSG},
-    {SQLITE_NOTADB, EBADMSG}, {SQLITE_FULL, ENOSPC},     {SQLITE_CANTOPEN, EACCES},
-    {SQLITE_TOOBIG, EMSGSIZE}, {SQLITE_AUTH, EACCES},    {SQLITE_INTERRUPT, EINTR},
+    {SQLITE_PERM, EACCES},       {SQLITE_BUSY, EBUSY},     {SQLITE_LOCKED, EBUSY},
+    {SQLITE_NOMEM, ENOMEM},      {SQLITE_READONLY, EROFS}, {SQLITE_CORRUPT, EBADMSG},
+    {SQLITE_NOTADB, EBADMSG},    {SQLITE_FULL, ENOSPC},    {SQLITE_CANTOPEN, EACCES},
+    {SQLITE_TOOBIG, EMSGSIZE},   {SQLITE_AUTH, EACCES},    {SQLITE_INTERRUPT, EINTR},
     {SQLITE_ERROR, EBADMSG}, /* our statements are right, so the tables they name are not there */
     {SQLITE_CONSTRAINT, EEXIST}, {SQLITE_IOERR, EIO},
 };
@@ -28,8 +28,8 @@ int database_result(sqlite3 *db, int code)
     int primary = code & 0xFF;
     if (code == SQLITE_IOERR_NOMEM)
         return -ENOMEM;
-    /* What the operating system said is more to the point, where it is about the file at all: SQLite
-     * keeps the number of the last failed call, whatever that was. */
+    /* What the operating system said is more to the point, where it is about the file at all:
+     * SQLite keeps the number of the last failed call, whatever that was. */
     int system = db ? sqlite3_system_errno(db) : 0;
     if ((primary == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT || system == EROFS)) ||
         (primary == SQLITE_CANTOPEN && system > 0))
@@ -54,7 +54,8 @@ int database_open(struct database *d, const char *path, int flags)
     sqlite3_limit(d->db, SQLITE_LIMIT_LENGTH, BLOB_MAX_BYTES);
     sqlite3_db_config(d->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(d->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    int r = database_exec(d, "PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY");
+    int r =
+        database_exec(d, "PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY");
     if (r)
         database_close(d);
     return result_trace(r);
@@ -95,8 +96,8 @@ int database_step(sqlite3_stmt *statement)
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         return 0;
-    int r = code == SQLITE_DONE ? DATABASE_NONE
-                                : database_result(sqlite3_db_handle(statement), code);
+    int r =
+        code == SQLITE_DONE ? DATABASE_NONE : database_result(sqlite3_db_handle(statement), code);
     database_done(statement);
     return r < 0 ? result_origin(r) : r;
 }

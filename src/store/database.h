@@ -2,7 +2,8 @@
 #define SLUICE_STORE_DATABASE_H
 /*
  * One SQLite connection and its prepared statements: what the writer and the readers of the store
- * have in common, and the only place where SQLite's result codes become ours. Belongs to one thread.
+ * have in common, and the only place where SQLite's result codes become ours. Belongs to one
+ * thread.
  */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -11,7 +12,7 @@
 #include "store/sql.h"
 
 struct database {
-    sqlite3 *db; /* NULL: closed */
+    sqlite3 *db;                         /* NULL: closed */
     sqlite3_stmt *statements[SQL_COUNT]; /* prepared when first used, kept */
 };
 
@@ -53,8 +54,7 @@ int database_meta_put(struct database *d, const char *key, const char *text);
 int database_meta_put_number(struct database *d, const char *key, int64_t value);
 
 #define DATABASE_VALUES(...)                                                                       \
-    (unsigned)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                          \
-        (const int64_t[])                                                                          \
+    (unsigned)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[])        \
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }

@@ -21,7 +21,8 @@ def main():
     guard = "SLUICE_STORE_SQL_H"
     enumerators = "".join(f"    SQL_{name.upper()},\n" for name in names)
     with open(header_path, "w", encoding="utf-8") as f:
-        f.write(f"#ifndef {guard}\n#define {guard}\n/* Made from schema.sql and statements.sql. */\n"
+        f.write(f"#ifndef {guard}\n#define {guard}\n"
+                "/* Made from schema.sql and statements.sql. */\n"
                 f"enum sql_statement {{\n{enumerators}    SQL_COUNT\n}};\n\n"
                 "extern const char sql_schema[];\n"
                 "extern const char *const sql_text[SQL_COUNT];\n\n#endif\n")

@@ -2,9 +2,9 @@
  * The file before it is a database: the data directory and its lock, whose the file is, and how a
  * new one comes about.
  *
- * Whose it is is read from the first 108 bytes, without SQLite, because SQLite would already recover
- * a journal or make a shared-memory file beside it, and a file that is not ours must stay as it is.
- * That suffices because a database of ours is made under another name, complete with its
+ * Whose it is is read from the first 108 bytes, without SQLite, because SQLite would already
+ * recover a journal or make a shared-memory file beside it, and a file that is not ours must stay
+ * as it is. That suffices because a database of ours is made under another name, complete with its
  * application_id, and renamed: under its own name it never exists without.
  */
 #include "store/internal.h"
@@ -38,16 +38,20 @@ static const struct {
     int outcome; /* 0: stays -errno */
     const char *mend;
 } failures[] = {
-    {EACCES, STORE_UNREADABLE, "give the user that runs sluice read and write access to it, or "
-                               "choose another gateway.data_dir"},
-    {EPERM, STORE_UNREADABLE, "give the user that runs sluice read and write access to it, or "
-                              "choose another gateway.data_dir"},
+    {EACCES, STORE_UNREADABLE,
+     "give the user that runs sluice read and write access to it, or "
+     "choose another gateway.data_dir"},
+    {EPERM, STORE_UNREADABLE,
+     "give the user that runs sluice read and write access to it, or "
+     "choose another gateway.data_dir"},
     {EROFS, STORE_UNREADABLE, "mount the file system writable, or choose another gateway.data_dir"},
-    {ENOTDIR, STORE_UNREADABLE, "a part of the path is not a directory: choose another "
-                                "gateway.data_dir"},
+    {ENOTDIR, STORE_UNREADABLE,
+     "a part of the path is not a directory: choose another "
+     "gateway.data_dir"},
     {ELOOP, STORE_UNREADABLE, "choose another gateway.data_dir"},
-    {EBADMSG, STORE_DAMAGED, "move the .db, .db-wal and .db-shm files aside together and start "
-                             "again: a new database is made; keep them, they hold events"},
+    {EBADMSG, STORE_DAMAGED,
+     "move the .db, .db-wal and .db-shm files aside together and start "
+     "again: a new database is made; keep them, they hold events"},
     {ENOSPC, 0, "make room on the file system of gateway.data_dir"},
     {EDQUOT, 0, "raise the disk quota of the user that runs sluice, or make room"},
     {EIO, 0, "check the disk: the kernel's log says more"},

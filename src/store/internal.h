@@ -49,7 +49,7 @@ struct stream {
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
     bool full;
-    bool over;           /* over max_bytes: retention goes on down to its low mark */
+    bool over;            /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
     int64_t age_due_us; /* running time from which on the marks are asked again */
@@ -78,9 +78,10 @@ struct store {
     int lock_fd; /* -1: not held */
     struct database database;
     struct pack_context *pack;
-    struct bytes packed;  /* scratch of one compressed batch */
-    bool first_run;       /* the database was made by this store_open() */
-    bool failing;         /* the last commit failed */
+    struct bytes packed; /* scratch of one compressed batch */
+    bool first_run;      /* the database was made by this store_open() */
+    bool failing;        /* the last commit failed */
+    bool distrust;       /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];
@@ -89,22 +90,23 @@ struct store {
     int64_t moved_since_us;      /* monotonic time of the first of them */
     struct bytes committed; /* struct segment *, one reference each: what the last commit wrote */
     size_t committed_taken; /* bytes of it that store_committed_next() gave away */
-    int wal_pages;        /* in the WAL as of the last commit */
-    int checkpoint_pages; /* the next checkpoint is tried from so many on */
-    bool vacuum;          /* pages may have become free */
-    int64_t run_base_us;  /* running time of all runs before this one */
-    int64_t opened_us;    /* monotonic */
-    int64_t measured_us;  /* monotonic: when the sizes of the files were last asked */
+    int wal_pages;          /* in the WAL as of the last commit */
+    int checkpoint_pages;   /* the next checkpoint is tried from so many on */
+    bool vacuum;            /* pages may have become free */
+    int64_t run_base_us;    /* running time of all runs before this one */
+    int64_t opened_us;      /* monotonic */
+    int64_t measured_us;    /* monotonic: when the sizes of the files were last asked */
 };
 
 /* stream.c: the streams in memory. */
 struct stream *stream_find(struct store *store, uint32_t id); /* NULL: none */
 int stream_load_all(struct store *store);                     /* 0, -errno */
-int stream_create(struct store *store, const char *name, struct stream **ret); /* in a transaction */
+int stream_create(struct store *store, const char *name,
+                  struct stream **ret);      /* in a transaction */
 void stream_open_reset(struct store *store); /* drops all open batches and their memory */
 uint64_t stream_open_next(const struct stream *stream); /* offset of the next append */
 int stream_epoch_write(struct store *store, const struct stream *stream); /* in a transaction */
-void stream_show(const struct stream *stream);          /* gauges */
+void stream_show(const struct stream *stream);                            /* gauges */
 
 /* cursor.c */
 int cursor_load_all(struct store *store);
@@ -131,16 +133,20 @@ enum {
     CHECKPOINT_PAGES = 4 * 1024 * 1024 / STORE_WAL_FRAME_BYTES,
     CHECKPOINT_TRUNCATE_PAGES = 16 * 1024 * 1024 / STORE_WAL_FRAME_BYTES
 };
-void checkpoint_init(struct store *store);          /* from now on the store knows the WAL's size */
-int checkpoint_run(struct store *store);            /* passive; truncating when far too large */
+void checkpoint_init(struct store *store); /* from now on the store knows the WAL's size */
+int checkpoint_run(struct store *store);   /* passive; truncating when far too large */
 bool checkpoint_due(const struct store *store);
-void checkpoint_measure(struct store *store);       /* sizes of the files, at most once a second */
+void checkpoint_measure(struct store *store); /* sizes of the files, at most once a second */
 
 /* file.c */
-int file_lock(struct store *store, struct error *error);    /* makes the directory, too */
-int file_identify(const char *path, struct error *error);   /* see there */
-int file_create(const char *path, struct error *error);     /* an empty database of ours */
-int file_failure(int r, const char *path, struct error *error); /* -errno -> outcome, error filled */
+int file_lock(struct store *store, struct error *error);  /* makes the directory, too */
+int file_identify(const char *path, struct error *error); /* see there */
+int file_create(const char *path, struct error *error);   /* an empty database of ours */
+int file_failure(int r, const char *path,
+                 struct error *error); /* -errno -> outcome, error filled */
+
+/* read.c: see there */
+int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);
 
 /* segment.c */
 int segment_new(struct segment **ret); /* one reference, everything zero. 0, -ENOMEM */

@@ -20,8 +20,8 @@
 
 enum { BOOT_ID_MAX_BYTES = 40 };
 
-static const char *const durability_texts[] = {[STORE_DURABILITY_POWER] = "power",
-                                               [STORE_DURABILITY_PROCESS] = "process"};
+static const char *const durability_texts[] = {
+    [STORE_DURABILITY_POWER] = "power", [STORE_DURABILITY_PROCESS] = "process"};
 
 int store_new(const struct store_options *options, struct store **ret)
 {
@@ -119,8 +119,8 @@ static int open_boot(struct store *store)
         const struct stream *stream = &store->streams[i];
         sqlite3_stmt *statement;
         int64_t low = batch_key(stream->id, 0), next = batch_key(stream->id, stream->next_offset);
-        int r = database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next),
-                               &statement);
+        int r =
+            database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next), &statement);
         bool same = false;
         if (!r) {
             const unsigned char *last = sqlite3_column_text(statement, 0);
@@ -149,6 +149,10 @@ static int open_transaction(struct store *store)
     int r = open_identity(store, &new_epoch);
     if (!r)
         r = stream_load_all(store);
+    if (!r && store->distrust && !new_epoch) {
+        new_epoch = true;
+        r = epoch_begin(store);
+    }
     for (size_t i = 0; !r && i < store->config->streams.count; i++) {
         struct stream *ignored;
         r = stream_create(store, store->config->streams.items[i].name, &ignored);

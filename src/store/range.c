@@ -91,7 +91,7 @@ int range_feed_notify(struct range_feed *feed, enum range_feed_kind kind)
     if (!item)
         return result_origin(-ENOMEM);
     /* Counts for nothing: a queue full of batches must still take it. */
-    *item = (struct queue_item){.bytes = 0, .kind = kind, .free = bare_item_free};
+    *item = (struct queue_item){.bytes = 0, .kind = (int)kind, .free = bare_item_free};
     if (queue_push(&feed->queue, &item))
         free(item); /* closed: nobody listens any more */
     return 0;
@@ -109,9 +109,9 @@ int range_attach_new(struct range_feed *feed, int kind, struct queue_item **ret)
     struct range_attach *attach = malloc(sizeof(*attach));
     if (!attach)
         return result_origin(-ENOMEM);
-    *attach = (struct range_attach){
-        .item = {.bytes = sizeof(*attach), .kind = kind, .free = attach_free},
-        .feed = range_feed_ref(feed)};
+    *attach =
+        (struct range_attach){.item = {.bytes = sizeof(*attach), .kind = kind, .free = attach_free},
+                              .feed = range_feed_ref(feed)};
     *ret = &attach->item;
     return 0;
 }

@@ -27,7 +27,7 @@ enum {
 
 /* Kinds of items in feed->queue. */
 enum range_feed_kind {
-    RANGE_ATTACHED = 1, /* plain queue_item: the fields marked (attach) below are valid from now on */
+    RANGE_ATTACHED = 1, /* plain queue_item: the fields marked (attach) are valid from now on */
     RANGE_SEGMENT,      /* struct range_segment */
     RANGE_STOP,         /* plain queue_item: the consumer is to end (from the gateway) */
     RANGE_CLIENT        /* struct of the uplink room: what its client's threads report */

@@ -84,41 +84,52 @@ struct store_reader *store_reader_close(struct store_reader *reader)
     return NULL;
 }
 
-/* Checks and unpacks the row standing in row (columns as in batch_read_at). 0; STORE_READ_DAMAGED;
- * -ENOMEM; -ENOTSUP for a codec that this build has not. *ret_key and *ret_end tell where it is in
- * every case. */
-static int unpack(struct store_reader *reader, sqlite3_stmt *row, uint32_t stream,
-                  struct segment **ret)
+/* The columns of the row standing in row, as batch_read_at selects them, and whether they and the
+ * data are what was written. 0, STORE_READ_DAMAGED, -ENOMEM. *ret_data lives as long as the row. */
+int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data)
 {
-    struct batch_row r_ = {.key = sqlite3_column_int64(row, 0),
-                           .n = sqlite3_column_int64(row, 1),
-                           .t_min_us = sqlite3_column_int64(row, 2),
-                           .t_max_us = sqlite3_column_int64(row, 3),
-                           .codec = sqlite3_column_int64(row, 4),
-                           .raw_bytes = sqlite3_column_int64(row, 5),
-                           .end_bytes = sqlite3_column_int64(row, 6),
-                           .end_stored = sqlite3_column_int64(row, 7)};
+    *ret = (struct batch_row){.key = sqlite3_column_int64(row, 0),
+                              .n = sqlite3_column_int64(row, 1),
+                              .t_min_us = sqlite3_column_int64(row, 2),
+                              .t_max_us = sqlite3_column_int64(row, 3),
+                              .codec = sqlite3_column_int64(row, 4),
+                              .raw_bytes = sqlite3_column_int64(row, 5),
+                              .end_bytes = sqlite3_column_int64(row, 6),
+                              .end_stored = sqlite3_column_int64(row, 7)};
     const void *blob = sqlite3_column_blob(row, 9);
-    struct slice data = slice_make(blob, blob ? (size_t)sqlite3_column_bytes(row, 9) : 0);
+    *ret_data = slice_make(blob, blob ? (size_t)sqlite3_column_bytes(row, 9) : 0);
     /* SQLite answers NULL for a blob it cannot assemble: no memory, or a broken page chain. */
     if (!blob && sqlite3_errcode(sqlite3_db_handle(row)) == SQLITE_NOMEM)
         return result_origin(-ENOMEM);
-    if (batch_row_crc(&r_, data) != (uint32_t)sqlite3_column_int64(row, 8) || r_.n < 1 ||
-        r_.n > UINT32_MAX || r_.raw_bytes < 1)
+    if (batch_row_crc(ret, *ret_data) != (uint32_t)sqlite3_column_int64(row, 8) || ret->n < 1 ||
+        ret->n > UINT32_MAX || ret->raw_bytes < 1)
         return STORE_READ_DAMAGED;
-    if (!pack_codec_available((int)r_.codec))
+    return 0;
+}
+
+/* Checks and unpacks the row standing in row. 0; STORE_READ_DAMAGED; -ENOMEM; -ENOTSUP for a codec
+ * that this build has not. */
+static int unpack(struct store_reader *reader, sqlite3_stmt *row, uint32_t stream,
+                  struct segment **ret)
+{
+    struct batch_row columns;
+    struct slice data;
+    int r = read_check(row, &columns, &data);
+    if (r)
+        return r;
+    if (!pack_codec_available((int)columns.codec))
         return result_origin(-ENOTSUP);
     struct segment *segment;
-    int r = segment_new(&segment);
+    r = segment_new(&segment);
     if (r)
         return result_trace(r);
     segment->stream = stream;
-    segment->count = (uint32_t)r_.n;
-    segment->base_offset = batch_key_offset(r_.key);
-    segment->end_bytes = (uint64_t)r_.end_bytes;
-    segment->records =
-        (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
-    r = pack_decompress(reader->pack, (int)r_.codec, data, (size_t)r_.raw_bytes, &segment->records);
+    segment->count = (uint32_t)columns.n;
+    segment->base_offset = batch_key_offset(columns.key);
+    segment->end_bytes = (uint64_t)columns.end_bytes;
+    segment->records = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
+    r = pack_decompress(reader->pack, (int)columns.codec, data, (size_t)columns.raw_bytes,
+                        &segment->records);
     if (r) {
         segment_unref(segment);
         return r == -EBADMSG ? STORE_READ_DAMAGED : result_trace(r);
@@ -132,10 +143,9 @@ static int skip_damaged(struct store_reader *reader, uint32_t stream, uint64_t b
                         uint64_t *ret_skip_to)
 {
     sqlite3_stmt *row;
-    int r = database_first(&reader->database, SQL_BATCH_KEY_AFTER,
-                           DATABASE_VALUES(batch_key(stream, base + 1),
-                                           batch_key(stream, BATCH_OFFSET_MAX)),
-                           &row);
+    int r = database_first(
+        &reader->database, SQL_BATCH_KEY_AFTER,
+        DATABASE_VALUES(batch_key(stream, base + 1), batch_key(stream, BATCH_OFFSET_MAX)), &row);
     if (r < 0)
         return result_trace(r);
     *ret_skip_to = end > base ? end : base + 1;

@@ -18,7 +18,7 @@ struct segment {
     uint32_t stream;        /* store-internal stream number */
     uint32_t count;         /* records, >= 1 */
     uint64_t base_offset;   /* of the first record */
-    uint64_t end_bytes;     /* cumulative record bytes of the stream up to the end of this segment */
+    uint64_t end_bytes;     /* cumulative record bytes of the stream to the end of this segment */
     struct bytes records;   /* encoded records, format at the head of store/batch.c */
 };
 
@@ -61,7 +61,7 @@ struct store_reader *store_reader_close(struct store_reader *reader); /* NULL ok
  * to the caller. Outcomes: */
 enum store_read_outcome {
     STORE_READ_END = 1,    /* nothing at or after offset */
-    STORE_READ_DAMAGED = 2 /* the batch there fails its CRC; *ret_skip_to is where the next begins */
+    STORE_READ_DAMAGED = 2 /* the batch there fails its CRC; at *ret_skip_to the next begins */
 };
 int store_read(struct store_reader *reader, uint32_t stream, uint64_t offset, struct segment **ret,
                uint64_t *ret_skip_to);

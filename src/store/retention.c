@@ -1,13 +1,13 @@
 /*
- * Retention: what has been sent goes, oldest first, while the stream is larger than max_bytes or the
- * events are older than max_age. Sent is what lies below the lowest committed cursor; where nobody
- * has a cursor nothing is owed to anybody.
+ * Retention: what has been sent goes, oldest first, while the stream is larger than max_bytes or
+ * the events are older than max_age. Sent is what lies below the lowest committed cursor; where
+ * nobody has a cursor nothing is owed to anybody.
  *
  * Age is running time: how long the gateway has run since an event was stored, over all its runs.
- * The wall clock is no measure (it may say 1970 today and 2026 tomorrow), and how long the power was
- * off nobody knows. Table "mark" notes, every 64th part of max_age (at least a minute), that events
- * before an offset were there at a running time; they go when max_age has passed since. So an event
- * stays up to a 64th longer than max_age, and a crash loses the time since the last mark.
+ * The wall clock is no measure (it may say 1970 today and 2026 tomorrow), and how long the power
+ * was off nobody knows. Table "mark" notes, every 64th part of max_age (at least a minute), that
+ * events before an offset were there at a running time; they go when max_age has passed since. So
+ * an event stays up to a 64th longer than max_age, and a crash loses the time since the last mark.
  *
  * Evictions are not synced by themselves: they come with the next commit's sync, and if a power cut
  * takes them they are made again.
@@ -21,13 +21,13 @@
 #include "store/internal.h"
 
 enum {
-    STEP_BATCHES = 256,              /* of one eviction */
-    STEP_BYTES = 2 * 1024 * 1024,    /* likewise; exceeded by at most one batch */
-    LOW_MARK_SHARE = 64,             /* evict down to max_bytes less this share, not at each commit */
+    STEP_BATCHES = 256,           /* of one eviction */
+    STEP_BYTES = 2 * 1024 * 1024, /* likewise; exceeded by at most one batch */
+    LOW_MARK_SHARE = 64,          /* evict down to max_bytes less this share, not at each commit */
     MARK_SHARE = 64,
     VACUUM_STEP_PAGES = 128,
-    VACUUM_KEEP_PAGES = 1024,        /* free pages kept for the next commits */
-    VACUUM_KEEP_SHARE = 4            /* or this share of the file, whichever is more */
+    VACUUM_KEEP_PAGES = 1024, /* free pages kept for the next commits */
+    VACUUM_KEEP_SHARE = 4     /* or this share of the file, whichever is more */
 };
 #define MARK_MIN_US (INT64_C(60) * 1000000)
 #define AGE_CHECK_US (INT64_C(10) * 1000000)
@@ -57,7 +57,8 @@ static int unsynced_end(struct store *store, int r)
     if (r && !sqlite3_get_autocommit(d->db))
         (void)database_run(d, SQL_ROLLBACK, 0, NULL);
     if (store->config->commit.durability == STORE_DURABILITY_POWER) {
-        /* Cannot fail outside a transaction; if it did, acknowledgements would not be power-safe. */
+        /* Cannot fail outside a transaction; if it did, acknowledgements would not be power-safe.
+         */
         int code = sqlite3_exec(d->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
         if (code != SQLITE_OK && !r)
             r = result_origin(database_result(d->db, code));
@@ -78,8 +79,8 @@ int retention_stored_before(struct store *store, struct stream *stream, uint64_t
         *ret = stream->end_stored - stream->stored_bytes;
         return 0;
     }
-    uint64_t end = batch_key_offset(sqlite3_column_int64(row, 0)) +
-                   (uint64_t)sqlite3_column_int64(row, 1);
+    uint64_t end =
+        batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
     *ret = (uint64_t)sqlite3_column_int64(row, 3);
     if (end > offset) /* partly sent: all of it is still needed */
         *ret -= (uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES;
@@ -95,10 +96,10 @@ static int aged_offset(struct store *store, const struct stream *stream, uint64_
     if (!stream->config->max_age_us || then_us < 0 || run_us < stream->age_due_us)
         return 0;
     sqlite3_stmt *row;
-    int r = database_first(&store->database, SQL_MARK_AGED,
-                           DATABASE_VALUES(batch_key(stream->id, 0),
-                                           batch_key(stream->id, BATCH_OFFSET_MAX), then_us),
-                           &row);
+    int r = database_first(
+        &store->database, SQL_MARK_AGED,
+        DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX), then_us),
+        &row);
     if (r)
         return result_trace(r < 0 ? r : 0);
     if (sqlite3_column_type(row, 0) != SQLITE_NULL)
@@ -128,13 +129,12 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
         return 0;
     }
     sqlite3_stmt *row;
-    int r = database_first(&store->database, SQL_BATCH_WALK,
-                           DATABASE_VALUES(batch_key(stream->id, 0),
-                                           batch_key(stream->id, BATCH_OFFSET_MAX)),
-                           &row);
+    int r = database_first(
+        &store->database, SQL_BATCH_WALK,
+        DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
     for (unsigned n = 0; !r; n++) {
-        uint64_t end = batch_key_offset(sqlite3_column_int64(row, 0)) +
-                       (uint64_t)sqlite3_column_int64(row, 1);
+        uint64_t end =
+            batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
         bool goes = end <= sent && end <= stream->next_offset &&
                     ((stream->over && stream->stored_bytes - e.bytes > low) || end <= aged);
         e.more = goes && (n == STEP_BATCHES || e.bytes >= STEP_BYTES);
@@ -152,8 +152,7 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     return 0;
 }
 
-static int delete_chosen(struct store *store, const struct stream *stream,
-                         const struct eviction *e)
+static int delete_chosen(struct store *store, const struct stream *stream, const struct eviction *e)
 {
     struct database *d = &store->database;
     int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, e->end_offset);
@@ -213,7 +212,17 @@ static bool mark_due(const struct store *store, const struct stream *stream)
 static int mark(struct store *store, struct stream *stream)
 {
     int64_t run_us = retention_run_us(store);
-    int r = unsynced_begin(store);
+    uint64_t aged = 0;
+    int r = aged_offset(store, stream, &aged);
+    if (r)
+        return result_trace(r);
+    r = unsynced_begin(store);
+    /* Of the marks that are old enough the last one says it all; so their number stays bounded also
+     * while nothing may be evicted. */
+    if (!r && aged)
+        r = database_run(
+            &store->database, SQL_MARK_TRIM,
+            DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, aged) - 1));
     if (!r)
         r = database_run(&store->database, SQL_MARK_INSERT,
                          DATABASE_VALUES(batch_key(stream->id, stream->next_offset), run_us));

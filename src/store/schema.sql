@@ -1,5 +1,5 @@
--- The tables of a sluice store, user_version 1. What they mean stands in the design notes and at the
--- head of batch.c; here only what the columns are.
+-- The tables of a sluice store, user_version 1. The format of batches is specified at the head of
+-- batch.c; here only what the columns are.
 
 -- epoch: 16 hex digits, made at creation and whenever offsets might repeat.
 -- gateway_id, clean (1 after an orderly end), durability of the last run, run_us (accumulated

@@ -66,7 +66,7 @@ SELECT key, run_us FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT
 -- name: mark_aged
 SELECT max(key) FROM mark WHERE key BETWEEN ?1 AND ?2 AND run_us <= ?3;
 -- name: mark_insert
-INSERT INTO mark(key, run_us) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET run_us = excluded.run_us;
+INSERT OR REPLACE INTO mark(key, run_us) VALUES(?1, ?2);
 -- name: mark_trim
 DELETE FROM mark WHERE key BETWEEN ?1 AND ?2;
 

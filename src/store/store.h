@@ -2,8 +2,8 @@
 #define SLUICE_STORE_STORE_H
 /*
  * struct store: the durable streams of the gateway, on one SQLite database (WAL, synchronous=FULL).
- * The writing side. One thread, the pipeline's, calls everything here; reading from other threads is
- * store/read.h on connections of their own.
+ * The writing side. One thread, the pipeline's, calls everything here; reading from other threads
+ * is store/read.h on connections of their own.
  *
  * Appending only packs into memory; nothing is durable before store_commit() has returned 0. A
  * commit that fails loses nothing: the open batch is kept and the next store_commit() tries again.
@@ -87,8 +87,9 @@ size_t store_open_bytes(const struct store *store);
  * it is on disk. -errno: none of it is, and all of it is kept for the next call. */
 int store_commit(struct store *store);
 
-/* After a successful commit: the batches it wrote, one per stream, each with a reference that goes
- * to the caller; NULL when there are no more. Not calling it to the end is allowed: the next
+/* After a successful commit: the batches it wrote to streams that a feed is attached to, by stream
+ * and offset (one per stream; more if it was cut at 1 MiB), each with a reference that goes to the
+ * caller; NULL when there are no more. Not calling it to the end is allowed: the next
  * store_commit() drops what is left. */
 struct segment *store_committed_next(struct store *store);
 

@@ -16,6 +16,7 @@ static const struct config_name durability_names[] = {
 static const struct config_name when_full_names[] = {
     {"block", STORE_WHEN_FULL_BLOCK}, {"reject", STORE_WHEN_FULL_REJECT}, {NULL, 0}};
 
+/* clang-format off */
 static const struct config_key commit_keys[] = {
     {"durability", CONFIG_FIELD(ENUM, struct store_commit_config, durability),
      .names = durability_names, .default_text = "power",
@@ -49,16 +50,18 @@ static const struct config_key stream_keys[] = {
      .help = "What becomes of events that do not fit: block waits with the acknowledgement until "
              "there is room, reject refuses them."},
 };
+/* clang-format on */
 
 static int stream_check(const void *value, struct error *error)
 {
     const struct store_stream_config *stream = value;
     if (!stream->name || store_stream_name_valid(stream->name, false))
         return 0;
-    error_what(error, "\"%s\" is not a name for a stream",
-               LOG_QUOTE(slice_string(stream->name)));
-    error_mend(error, "use 1 to %d letters, digits, \"_\", \".\" and \"-\" (names with \"$\" are "
-                      "reserved)", STORE_STREAM_NAME_LETTERS_MAX);
+    error_what(error, "\"%s\" is not a name for a stream", LOG_QUOTE(slice_string(stream->name)));
+    error_mend(error,
+               "use 1 to %d letters, digits, \"_\", \".\" and \"-\" (names with \"$\" are "
+               "reserved)",
+               STORE_STREAM_NAME_LETTERS_MAX);
     return -EINVAL;
 }
 
@@ -66,6 +69,7 @@ const struct config_section store_stream_section = {
     "stream", CONFIG_KEYS(stream_keys), .size = sizeof(struct store_stream_config),
     .name_at = offsetof(struct store_stream_config, name), .check = stream_check};
 
+/* clang-format off */
 static const struct config_key store_keys[] = {
     {"commit", CONFIG_FIELD(SECTION, struct store_config, commit),
      .section = &store_commit_section, .help = "When and how safely events are written."},
@@ -76,6 +80,7 @@ static const struct config_key store_keys[] = {
 };
 const struct config_section store_section = {
     "store", CONFIG_KEYS(store_keys), .size = sizeof(struct store_config)};
+/* clang-format on */
 
 const struct store_stream_config *store_config_stream(const struct store_config *config,
                                                       const char *name)

@@ -1,10 +1,12 @@
-/* The streams in memory: loaded at the start from their first and last rows, made when asked for. */
+/* The streams in memory: loaded at the start from their first and last rows, made when asked for.
+ */
 #include "store/store.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "store/internal.h"
@@ -47,23 +49,56 @@ void stream_open_reset(struct store *store)
     store->open_events = store->open_bytes = 0;
 }
 
+/* The last row is not what was written, so where the stream ends is a guess: at least behind that
+ * row, by the sums of the row before it. Whoever calls must begin an epoch. */
+static int load_guess(struct store *store, struct stream *stream, const struct batch_row *last,
+                      size_t data_bytes)
+{
+    uint64_t base = batch_key_offset(last->key);
+    uint64_t n = last->n > 0 && last->n <= UINT32_MAX ? (uint64_t)last->n : 1;
+    log_error("store", "the last batch of a stream is damaged", "stream=%s offset=%llu",
+              stream->name, (unsigned long long)base);
+    if (base + n > stream->next_offset)
+        stream->next_offset = base + n;
+    sqlite3_stmt *row;
+    int r =
+        base ? database_first(
+                   &store->database, SQL_BATCH_LAST,
+                   DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, base - 1)), &row)
+             : DATABASE_NONE;
+    if (!r) {
+        stream->end_bytes = (uint64_t)sqlite3_column_int64(row, 2);
+        stream->end_stored = (uint64_t)sqlite3_column_int64(row, 3);
+        database_done(row);
+    }
+    stream->end_stored += data_bytes + BATCH_ROW_BYTES;
+    store->distrust = true;
+    return r < 0 ? result_trace(r) : 0;
+}
+
 /* Head and tail from the rows; where there are none, from what the last trim left. */
 static int load_extent(struct store *store, struct stream *stream)
 {
     const int64_t low = batch_key(stream->id, 0), high = batch_key(stream->id, BATCH_OFFSET_MAX);
     stream->first_offset = stream->next_offset;
     sqlite3_stmt *row;
-    int r = database_first(&store->database, SQL_BATCH_LAST, DATABASE_VALUES(low, high), &row);
+    int r = database_first(&store->database, SQL_BATCH_READ_AT, DATABASE_VALUES(low, high), &row);
     if (r)
         return r == DATABASE_NONE ? 0 : result_trace(r);
-    uint64_t next = batch_key_offset(sqlite3_column_int64(row, 0)) +
-                    (uint64_t)sqlite3_column_int64(row, 1);
-    /* The larger one: a damaged row must not make offsets repeat. */
-    if (next > stream->next_offset && next <= BATCH_OFFSET_MAX)
-        stream->next_offset = next;
-    stream->end_bytes = (uint64_t)sqlite3_column_int64(row, 2);
-    stream->end_stored = (uint64_t)sqlite3_column_int64(row, 3);
+    struct batch_row last;
+    struct slice data;
+    r = read_check(row, &last, &data);
+    size_t data_bytes = data.len;
     database_done(row);
+    if (r == STORE_READ_DAMAGED)
+        r = load_guess(store, stream, &last, data_bytes);
+    else if (!r) {
+        stream->next_offset = batch_key_offset(last.key) + (uint64_t)last.n;
+        stream->end_bytes = (uint64_t)last.end_bytes;
+        stream->end_stored = (uint64_t)last.end_stored;
+    }
+    if (r)
+        return result_trace(r);
     r = database_first(&store->database, SQL_BATCH_FIRST, DATABASE_VALUES(low, high), &row);
     if (r)
         return result_trace(r < 0 ? r : -EBADMSG);
@@ -136,6 +171,7 @@ int stream_load_all(struct store *store)
     int64_t after = 0;
     int r;
     store->stream_count = 0;
+    store->distrust = false;
     while (!(r = load_next(store, after)))
         after = store->streams[store->stream_count - 1].id;
     return r == DATABASE_NONE ? 0 : result_trace(r);

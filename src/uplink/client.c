@@ -15,6 +15,8 @@
 enum {
     CLIENT_SPARE = 16, /* what Paho takes beyond the window before it says it is full */
     CLIENT_URI_MAX_BYTES = UPSTREAM_HOST_MAX_BYTES + 16,
+    CLIENT_WAKE_SHARE = 4, /* the uplink is woken when a quarter of what is in flight is answered */
+    CLIENT_REST_MS = 5,    /* or looks by itself after so long */
     CLIENT_ANSWERED = 1 << 16 /* marks an answer in client_slot.answer */
 };
 
@@ -32,6 +34,8 @@ struct client {
     unsigned window, in_flight;
     struct queue *wake;
     atomic_bool woken;   /* a wake-up is on its way */
+    atomic_uint answers; /* since the last client_attend() */
+    atomic_uint wake_at; /* so many are worth a wake-up */
     atomic_bool ended;   /* somebody has reported the end; only the first one is heard */
     _Atomic int state;   /* enum client_state; the fields below are written before it */
     struct client_limits limits;
@@ -126,8 +130,8 @@ static void on_connected_5(void *context, MQTTAsync_successData5 *response)
     up(context, &limits);
 }
 
-/* code > 0 is what the server said: 1..5 of 3.1.1, 0x80.. of 5.0. A server that knows no 5.0 answers
- * it with the 3.1.1 code 1 [MQTT 3.1.1 3.1.2.2]. */
+/* code > 0 is what the server said: 1..5 of 3.1.1, 0x80.. of 5.0. A server that knows no 5.0
+ * answers it with the 3.1.1 code 1 [MQTT 3.1.1 3.1.2.2]. */
 static void failed(struct client *c, int code, const char *text)
 {
     bool version = code == 1 || code == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
@@ -176,8 +180,10 @@ static int on_message(void *context, char *topic, int topic_len, MQTTAsync_messa
 
 static void answer(struct client_slot *slot, unsigned reason)
 {
+    struct client *c = slot->client;
     atomic_store_explicit(&slot->answer, CLIENT_ANSWERED | reason, memory_order_release);
-    wake(slot->client);
+    if (atomic_fetch_add(&c->answers, 1) + 1 >= atomic_load(&c->wake_at))
+        wake(c);
 }
 
 static void on_delivered_3(void *context, MQTTAsync_successData *response)
@@ -290,7 +296,17 @@ struct client *client_close(struct client *client)
 
 void client_attend(struct client *client)
 {
+    atomic_store(&client->answers, 0);
     atomic_store(&client->woken, false);
+}
+
+int client_rest_ms(struct client *client)
+{
+    unsigned wake_at = client->in_flight / CLIENT_WAKE_SHARE;
+    atomic_store(&client->wake_at, wake_at ? wake_at : 1);
+    if (wake_at <= 1)
+        return -1;
+    return atomic_load(&client->answers) >= wake_at ? 0 : CLIENT_REST_MS;
 }
 
 enum client_state client_get_state(const struct client *client, struct client_limits *ret_limits)

@@ -19,7 +19,8 @@ struct client;
 struct envelope;
 
 /* To be called once before the process has threads: Paho takes a proxy from the environment
- * variable http_proxy for plain MQTT connections; this removes it. */
+ * variable http_proxy even for plain MQTT, and no option of 1.3.12 keeps it from that (an empty
+ * httpProxy makes every connection fail); this removes the variable. */
 void client_library_init(void);
 
 enum { CLIENT_REASON_MAX_BYTES = 160, CLIENT_WINDOW_MAX = 256 };
@@ -64,6 +65,11 @@ struct client *client_close(struct client *client);
 /* To be called once a round, before state and answers are looked at: what happens from now on wakes
  * the uplink again. */
 void client_attend(struct client *client);
+
+/* To be called at the end of a round: from now on not every answer is worth a wake-up, only a good
+ * part of those awaited, since a wake-up costs more than an answer. Returns for how many
+ * milliseconds the uplink may sleep at most, -1: no limit. */
+int client_rest_ms(struct client *client);
 
 /* Where the connection is. *ret_limits is set if CLIENT_CONNECTED and not NULL. */
 enum client_state client_get_state(const struct client *client, struct client_limits *ret_limits);

@@ -56,7 +56,8 @@ void lane_skip(struct lane *lane, uint64_t offset, uint64_t end);
 
 /* The answers to a SENT slot; false if the slot is not SENT (an answer that no longer matters). */
 bool lane_acknowledge(struct lane *lane, unsigned slot);
-bool lane_refuse(struct lane *lane, unsigned slot, bool blame); /* turns WAITING; blame: + 1 attempt */
+/* Turns WAITING; blame: the attempt counts against the event. */
+bool lane_refuse(struct lane *lane, unsigned slot, bool blame);
 
 /* It was not handed over after all: turns WAITING. */
 void lane_withdraw(struct lane *lane, unsigned slot);

@@ -1,8 +1,10 @@
 /*
  * Sending. The streams of an upstream take turns, one message each, until the window is full. Each
- * keeps its own order (lane.h); a refused message holds back what comes after it in its stream until
- * it has got through or was given up.
+ * keeps its own order (lane.h); a refused message holds back what comes after it in its stream
+ * until it has got through or was given up.
  */
+#include "uplink/internal.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
@@ -10,7 +12,6 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "event/event.h"
-#include "uplink/internal.h"
 
 enum { REASON_QUOTA_EXCEEDED = 0x97 };
 

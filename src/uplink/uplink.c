@@ -319,14 +319,16 @@ static void step(struct uplink *u, int64_t now_us, bool stop)
     }
 }
 
-static int sleep_ms(const struct uplink *u, int64_t now_us)
+static int sleep_ms(struct uplink *u, int64_t now_us)
 {
     int64_t until = sender_next_us(u, now_us);
     if (u->state != UPLINK_UP && (u->state != UPLINK_DOWN || u->attached))
         until = earlier(until, u->wake_us);
     if (u->state == UPLINK_UP && client_in_flight(u->client))
         until = earlier(until, u->progress_us + u->config->ack_timeout_us);
-    return until <= now_us ? 0 : (int)((until - now_us + 999) / 1000);
+    int ms = until <= now_us ? 0 : (int)((until - now_us + 999) / 1000);
+    int rest_ms = u->client ? client_rest_ms(u->client) : -1;
+    return rest_ms >= 0 && rest_ms < ms ? rest_ms : ms;
 }
 
 /* Ends with everything posted, or drain_timeout after it was asked to. */

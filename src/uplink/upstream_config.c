@@ -192,7 +192,7 @@ static int check(const void *value, struct error *error)
         r = -EINVAL;
     }
     if (!r && c->password && !c->username) {
-        error_what(error, "\"password\" stands without \"username\", which MQTT 3.1.1 does not know");
+        error_what(error, "\"password\" stands without \"username\", as MQTT 3.1.1 does not allow");
         error_mend(error, "give a \"username\" too, or remove \"password\"");
         r = -EINVAL;
     }

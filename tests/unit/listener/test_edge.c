@@ -149,6 +149,47 @@ static void test_packet_larger_than_the_mark_passes(void **state)
     rig_deinit(&rig);
 }
 
+/* Memory follows the bytes that came, not the lengths that were claimed, and has a bound. */
+static void test_unfinished_packets_are_bounded_together(void **state)
+{
+    (void)state;
+    enum { PEERS = 8, CHUNK = 1000 * 1000 };
+    static const uint8_t head[] = {0x30, 0xf0, 0xff, 0x3f}; /* claims 1 MiB - 16 */
+    static uint8_t chunk[CHUNK];
+    struct rig rig;
+    struct peer *peers[PEERS];
+    size_t refused = 0;
+    chunk[1] = 1;
+    chunk[2] = 't';
+    rig_init(&rig, 1, NO_LIMIT, "\"max_packet_bytes\": \"1MiB\"");
+    rig.edge->partial_max_bytes = 4 << 20;
+    for (size_t i = 0; i < PEERS; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "dev%zu", i);
+        peers[i] = peer_open(&rig, 5, id, 60);
+        peer_send(peers[i], head, sizeof head);
+    }
+    rig_quiet(&rig);
+    assert_true(rig.edge->partial_bytes <= PEERS * 64);
+    for (size_t i = 0; i < PEERS; i++) {
+        uint64_t before = rig_metric(&rig, METRIC_RECEIVED_BYTES);
+        peer_send(peers[i], chunk, CHUNK);
+        rig_until(&rig, (peer_poll(peers[i]), peers[i]->ended) ||
+                            rig_metric(&rig, METRIC_RECEIVED_BYTES) >= before + CHUNK);
+        assert_true(rig.edge->partial_bytes <= (4 << 20) + (1 << 20));
+        if (peers[i]->ended) {
+            peer_expect_goodbye(peers[i], MQTT_QUOTA_EXCEEDED);
+            refused++;
+        }
+    }
+    assert_in_range(refused, 1, PEERS - 2);
+    for (size_t i = 0; i < PEERS; i++)
+        peer_free(peers[i]);
+    rig_until(&rig, rig_metric(&rig, METRIC_CONNECTIONS) == 0);
+    assert_int_equal(rig.edge->partial_bytes, 0);
+    rig_deinit(&rig);
+}
+
 static void test_full_queue_is_tried_again(void **state)
 {
     (void)state;
@@ -345,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_receipts_for_a_gone_connection_find_nobody),
         cmocka_unit_test(test_reading_pauses_at_the_mark_and_resumes_below_half),
         cmocka_unit_test(test_packet_larger_than_the_mark_passes),
+        cmocka_unit_test(test_unfinished_packets_are_bounded_together),
         cmocka_unit_test(test_full_queue_is_tried_again),
         cmocka_unit_test(test_shutdown_answers_what_it_received_and_says_goodbye),
         cmocka_unit_test(test_no_connection_is_accepted_after_stop),

@@ -122,8 +122,8 @@ static void test_a_wrong_raw_size_is_damage_and_allocates_no_more_than_the_bound
             pack_compress(context, codec, slice_make(text, sizeof(text)), 4096, &packed), 0);
         const size_t wrong[] = {0, 999, 1001, 2001, SIZE_MAX};
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-            assert_int_equal(
-                pack_decompress(context, codec, bytes_slice(&packed), wrong[i], &raw), -EBADMSG);
+            assert_int_equal(pack_decompress(context, codec, bytes_slice(&packed), wrong[i], &raw),
+                             -EBADMSG);
             assert_int_equal(raw.len, 0);
             assert_true(raw.cap <= 2000);
         }

@@ -235,7 +235,7 @@ int main(int argc, char **argv)
 {
     static const struct {
         unsigned per_commit, commits;
-    } cases[] = {{1, 2000}, {10, 2000}, {1000, 1000}};
+    } cases[] = {{1, 5000}, {10, 3000}, {1000, 1000}};
     char base[512], path[600];
     snprintf(base, sizeof(base), "%s/sluice-bench-XXXXXX", argc > 1 ? argv[1] : ".");
     if (!mkdtemp(base))
@@ -252,9 +252,10 @@ int main(int argc, char **argv)
     }
     if (pack_codec_available(PACK_ZSTD))
         bench_parts();
-    static const char *const leftovers[] = {"store0/sluice.db", "store1/sluice.db", "store2/sluice.db",
-                                            "store0/lock", "store1/lock", "store2/lock", "store0",
-                                            "store1", "store2", "bare0.db", "bare1.db", "bare2.db"};
+    static const char *const leftovers[] = {
+        "store0/sluice.db", "store1/sluice.db", "store2/sluice.db", "store0/lock",
+        "store1/lock",      "store2/lock",      "store0",           "store1",
+        "store2",           "bare0.db",         "bare1.db",         "bare2.db"};
     for (unsigned i = 0; i < sizeof(leftovers) / sizeof(leftovers[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", base, leftovers[i]);
         remove(path);

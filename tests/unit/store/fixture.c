@@ -34,7 +34,8 @@ int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     const char *tmp = getenv("TMPDIR");
-    snprintf(f->base, sizeof(f->base), "%s/sluice-store-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    snprintf(f->base, sizeof(f->base), "%s/sluice-store-XXXXXX",
+             tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     assert_non_null(mkdtemp(f->base));
     snprintf(f->data_dir, sizeof(f->data_dir), "%s/data", f->base);
     f->now_us = 1000000;
@@ -202,8 +203,7 @@ unsigned fixture_number(const struct event *event)
     return n;
 }
 
-void fixture_expect(struct fixture *f, uint32_t stream, uint64_t offset, unsigned n,
-                    unsigned count)
+void fixture_expect(struct fixture *f, uint32_t stream, uint64_t offset, unsigned n, unsigned count)
 {
     struct error error = ERROR_INIT;
     struct store_reader *reader;

@@ -16,8 +16,8 @@
 #include "store/store_config.h"
 
 struct fixture {
-    char base[64];      /* temporary directory */
-    char data_dir[96];  /* in it; not made yet */
+    char base[64];     /* temporary directory */
+    char data_dir[96]; /* in it; not made yet */
     struct store_config config;
     int64_t now_us;     /* monotonic */
     struct clock clock; /* shows now_us */

@@ -30,7 +30,8 @@ static int64_t persisted(struct fixture *f, const char *consumer)
     char sql[160];
     snprintf(sql, sizeof(sql),
              "SELECT range.next_offset FROM range JOIN stream ON stream.id = range.stream"
-             " WHERE consumer = '%s' AND name = 'events'", consumer);
+             " WHERE consumer = '%s' AND name = 'events'",
+             consumer);
     return fixture_sql(store_path(f->store), sql);
 }
 

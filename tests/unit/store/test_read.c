@@ -72,12 +72,19 @@ static void test_a_gap_leads_to_the_next_batch(void **state)
 
 static void test_damage_in_any_column_is_seen_and_can_be_passed_over(void **state)
 {
-    static const char *const damages[] = {
-        "n = n + 1",           "t_min = t_min - 1",         "t_max = t_max + 1",
-        "codec = 1 - codec",   "raw_bytes = raw_bytes + 1", "end_bytes = end_bytes + 1",
-        "crc = crc + 1",       "end_stored = end_stored + 1",
-        "data = zeroblob(length(data))", "data = substr(data, 2)", "data = x''",
-        "n = 0",               "n = -1"};
+    static const char *const damages[] = {"n = n + 1",
+                                          "t_min = t_min - 1",
+                                          "t_max = t_max + 1",
+                                          "codec = 1 - codec",
+                                          "raw_bytes = raw_bytes + 1",
+                                          "end_bytes = end_bytes + 1",
+                                          "crc = crc + 1",
+                                          "end_stored = end_stored + 1",
+                                          "data = zeroblob(length(data))",
+                                          "data = substr(data, 2)",
+                                          "data = x''",
+                                          "n = 0",
+                                          "n = -1"};
     struct fixture *f = *state;
     uint32_t stream = three_batches(f);
     struct store_reader *reader = open_reader(f);

@@ -9,7 +9,8 @@
 
 enum { STEPS_MAX = 10000 };
 
-static const char small[] = "{\"streams\": {\"events\": {\"max_bytes\": \"256KiB\", \"max_age\": 0}}}";
+static const char small[] =
+    "{\"streams\": {\"events\": {\"max_bytes\": \"256KiB\", \"max_age\": 0}}}";
 
 /* Maintains until there is nothing more to do. */
 static void maintain(struct fixture *f)
@@ -152,13 +153,11 @@ static void test_an_event_that_can_never_fit_is_too_large(void **state)
     fixture_configure(f, small);
     fixture_open(f);
     uint64_t offset = 12345;
-    assert_int_equal(
-        fixture_try_append(f, fixture_stream(f, "events"), 0, 256 * 1024, &offset),
-        STORE_TOO_LARGE);
+    assert_int_equal(fixture_try_append(f, fixture_stream(f, "events"), 0, 256 * 1024, &offset),
+                     STORE_TOO_LARGE);
     assert_int_equal(offset, 12345);
     assert_int_equal(store_open_events(f->store), 0);
-    assert_int_equal(store_when_full(f->store, fixture_stream(f, "events")),
-                     STORE_WHEN_FULL_BLOCK);
+    assert_int_equal(store_when_full(f->store, fixture_stream(f, "events")), STORE_WHEN_FULL_BLOCK);
 }
 
 static void test_offsets_go_on_after_everything_was_evicted(void **state)
@@ -213,6 +212,29 @@ static void test_age_is_running_time_over_several_runs(void **state)
     assert_int_equal(info(f, "events").first_offset, 20);
 }
 
+static void test_marks_stay_few_while_nothing_may_go(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"streams\": {\"events\": {\"max_age\": \"1h\"}}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f);
+    for (unsigned i = 0; i < 200; i++) {
+        fixture_fill(f, stream, i, 1, 20);
+        f->now_us += INT64_C(120) * 1000000;
+        maintain(f);
+    }
+    fixture_expect(f, stream, 0, 0, 200);
+    assert_in_range(fixture_sql(store_path(f->store), "SELECT count(*) FROM mark"), 25, 40);
+    /* Once they are acknowledged all goes that is older than an hour. */
+    store_move_cursor(f->store, feed, 0, 200);
+    assert_int_equal(store_commit(f->store), 0);
+    f->now_us += INT64_C(10) * 1000000;
+    maintain(f);
+    assert_in_range(info(f, "events").first_offset, 165, 172);
+    detach(f, feed);
+}
+
 static void test_the_log_does_not_grow_and_freed_space_goes_back(void **state)
 {
     struct fixture *f = *state;
@@ -239,7 +261,8 @@ static void test_the_log_does_not_grow_and_freed_space_goes_back(void **state)
     assert_in_range(fixture_sql(store_path(f->store), "PRAGMA page_count"), 500, 2500);
     fixture_expect(f, stream, 39, 39, 1);
     assert_int_equal(fixture_sql(store_path(f->store), "SELECT count(*) FROM pragma_integrity_check"
-                                                       " WHERE integrity_check <> 'ok'"), 0);
+                                                       " WHERE integrity_check <> 'ok'"),
+                     0);
 }
 
 static void test_an_eviction_is_not_synced_but_the_next_commit_is(void **state)
@@ -271,6 +294,7 @@ int main(void)
         TEST(test_an_event_that_can_never_fit_is_too_large),
         TEST(test_offsets_go_on_after_everything_was_evicted),
         TEST(test_age_is_running_time_over_several_runs),
+        TEST(test_marks_stay_few_while_nothing_may_go),
         TEST(test_the_log_does_not_grow_and_freed_space_goes_back),
         TEST(test_an_eviction_is_not_synced_but_the_next_commit_is),
     };

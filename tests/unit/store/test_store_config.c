@@ -41,19 +41,20 @@ static void test_events_stays_beside_the_streams_given(void **state)
     fixture_open(f);
     assert_int_equal(store_when_full(f->store, fixture_stream(f, "alerts")),
                      STORE_WHEN_FULL_REJECT);
-    assert_int_equal(store_when_full(f->store, fixture_stream(f, "events")),
-                     STORE_WHEN_FULL_BLOCK);
+    assert_int_equal(store_when_full(f->store, fixture_stream(f, "events")), STORE_WHEN_FULL_BLOCK);
 }
 
 static void test_bad_settings_are_refused_with_their_place(void **state)
 {
     (void)state;
-    static const char *const bad[] = {
-        "{\"streams\": {\"$mine\": {}}}",      "{\"streams\": {\"a b\": {}}}",
-        "{\"streams\": {\"\": {}}}",           "{\"streams\": {\"a\": {\"max_bytes\": 1}}}",
-        "{\"streams\": {\"a\": {\"when_full\": \"drop\"}}}",
-        "{\"commit\": {\"durability\": \"none\"}}", "{\"commit\": {\"max_events\": 0}}",
-        "{\"commit\": {\"max_delay\": \"1h\"}}"};
+    static const char *const bad[] = {"{\"streams\": {\"$mine\": {}}}",
+                                      "{\"streams\": {\"a b\": {}}}",
+                                      "{\"streams\": {\"\": {}}}",
+                                      "{\"streams\": {\"a\": {\"max_bytes\": 1}}}",
+                                      "{\"streams\": {\"a\": {\"when_full\": \"drop\"}}}",
+                                      "{\"commit\": {\"durability\": \"none\"}}",
+                                      "{\"commit\": {\"max_events\": 0}}",
+                                      "{\"commit\": {\"max_delay\": \"1h\"}}"};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct store_config config;
         struct error error = ERROR_INIT;
@@ -81,8 +82,8 @@ static void test_only_durability_needs_a_restart(void **state)
         assert_true(store_stream_section.keys[i].reloadable);
     struct store_config before, after;
     assert_int_equal(config_section_init(&store_section, &before), 0);
-    assert_int_equal(config_read_text(&store_section,
-                                      "{\"commit\": {\"durability\": \"process\"}}", NULL, &after),
+    assert_int_equal(config_read_text(&store_section, "{\"commit\": {\"durability\": \"process\"}}",
+                                      NULL, &after),
                      0);
     bool reloadable = true;
     assert_int_equal(config_diff(&store_section, &before, &after, note_change, &reloadable), 1);

@@ -261,6 +261,14 @@ size_t fake_broker_count(struct fake_broker *b)
     return n;
 }
 
+bool fake_broker_disconnected(struct fake_broker *b)
+{
+    pthread_mutex_lock(&b->lock);
+    bool disconnected = b->disconnected;
+    pthread_mutex_unlock(&b->lock);
+    return disconnected;
+}
+
 void fake_broker_stop(struct fake_broker *b)
 {
     pthread_mutex_lock(&b->lock);

@@ -2,8 +2,9 @@
 #define SLUICE_TESTS_UNIT_UPLINK_FAKE_BROKER_H
 /*
  * The server side of one MQTT connection at a time on a free loopback port, in a thread of its own:
- * accepts what it is told to accept, answers what it is told to answer, remembers every PUBLISH. The
- * rules may be changed while it runs; counters and memory are read under its lock.
+ * accepts what it is told to accept, answers what it is told to answer, remembers every PUBLISH.
+ * The rules may be changed while it runs. What it remembers is read under its lock, or after what
+ * was waited for can only have come after it.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,7 +21,7 @@ struct fake_broker_rules {
     unsigned maximum_packet;     /* 0: not said */
     int maximum_qos;             /* -1: not said */
     bool silent;                 /* acknowledges nothing */
-    unsigned hold;               /* acknowledges only when so many wait, then all at once; 0: at once */
+    unsigned hold;               /* acknowledges only when so many wait, then all; 0: at once */
     unsigned close_after;        /* closes after so many PUBLISHes of a connection; 0: never */
     const char *refuse_payload;  /* PUBACK refuse_reason for this payload */
     unsigned refuse_reason;
@@ -54,6 +55,7 @@ struct fake_broker {
 void fake_broker_start(struct fake_broker *b, const struct fake_broker_rules *rules);
 void fake_broker_set(struct fake_broker *b, const struct fake_broker_rules *rules);
 size_t fake_broker_count(struct fake_broker *b);
+bool fake_broker_disconnected(struct fake_broker *b);
 void fake_broker_stop(struct fake_broker *b);
 
 #endif

@@ -27,7 +27,7 @@
 #define DEADLINE_US INT64_C(30000000)
 
 struct fixture {
-    char dir[64];
+    char dir[256];
     struct store_config store_config;
     struct store *store;
     uint32_t stream;
@@ -55,7 +55,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    snprintf(f->dir, sizeof(f->dir), "%s/sluice-uplink-XXXXXX", "/tmp");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(f->dir, sizeof(f->dir), "%s/sluice-uplink-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     assert_int_equal(config_section_init(&store_section, &f->store_config), 0);
     struct store_options options = {.data_dir = f->dir,
@@ -130,7 +131,8 @@ static void start(struct fixture *f, const struct fake_broker_rules *rules, cons
     assert_int_equal(uplink_start(f->uplink), 0);
 }
 
-/* Appends n events in one commit and hands the batch to the feed, if there is one yet; their payload is their offset. */
+/* Appends n events in one commit and hands the batch to the feed, if there is one yet. The payload
+ * of an event is its offset. */
 static void append(struct fixture *f, unsigned n)
 {
     while (n--) {
@@ -230,7 +232,7 @@ static void test_backlog_and_live_events_arrive_once_and_in_order(void **state)
     assert_int_equal(f->acknowledged, 3000);
     assert_string_equal(f->broker.messages[0].topic, "t/1");
     assert_int_equal(f->broker.level, 5);
-    assert_true(f->broker.disconnected);
+    AWAIT(fake_broker_disconnected(&f->broker));
     char client_id[64];
     snprintf(client_id, sizeof(client_id), "sluice-gw1-%s", f->name);
     assert_string_equal(f->broker.client_id, client_id);
