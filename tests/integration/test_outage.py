@@ -39,7 +39,8 @@ class Outage(case.Case):
         wait.until(published, 3 * DURING / RATE, "100,000 events acknowledged without an upstream",
                    every=0.2, alive=gateway.process)
         # Events are on their way to both sides at once: the counts may differ by what is in flight.
-        self.assertGreaterEqual(gateway.metric("sluice_range_lag_events"), DURING - window)
+        gateway.wait_metric(lambda m: m.get("sluice_range_lag_events") >= DURING - window, 5,
+                            "the backlog to be seen")
         broker.start()
         summary = load.finish(60)
         gateway.wait_forwarded(120)

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,7 +12,7 @@
 struct hold_file {
     sqlite3_file base;
     bool wal;
-    max_align_t real[];
+    sqlite3_int64 real[]; /* SQLite aligns what it allocates to 8 bytes, no more */
 };
 
 static sqlite3_vfs *real_vfs;
