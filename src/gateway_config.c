@@ -14,11 +14,13 @@
 static const struct config_key gateway_keys[] = {
     {"id", CONFIG_FIELD(STRING, struct gateway_section_config, id), .max = GATEWAY_ID_MAX_BYTES,
      .example = "plant7-gw1",
-     .help = "Name of this gateway in event sources and client identifiers. Without it a random one "
-             "is made once and kept in the store."},
+     .help =
+         "Name of this gateway in event sources and client identifiers. Without it a random one "
+         "is made once and kept in the store."},
     {"data_dir", CONFIG_FIELD(PATH, struct gateway_section_config, data_dir),
      .example = "/var/lib/sluice",
-     .help = "Directory of the store. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/sluice, else for root "
+     .help = "Directory of the store. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/sluice, else "
+             "for root "
              "/var/lib/sluice and for others ~/.local/state/sluice."},
     {"in_flight_max_bytes", CONFIG_FIELD(SIZE, struct gateway_section_config, in_flight_max_bytes),
      .default_text = "8MiB", .min = 64 * 1024, .max = INT64_C(4) << 30,
@@ -46,9 +48,9 @@ static int gateway_check(const void *value, struct error *error)
     return 0;
 }
 
-static const struct config_section gateway_section = {
-    "gateway", CONFIG_KEYS(gateway_keys), .size = sizeof(struct gateway_section_config),
-    .check = gateway_check};
+static const struct config_section gateway_section = {"gateway", CONFIG_KEYS(gateway_keys),
+                                                      .size = sizeof(struct gateway_section_config),
+                                                      .check = gateway_check};
 
 static const struct config_name level_names[] = {{"error", LOG_LEVEL_ERROR},
                                                  {"warn", LOG_LEVEL_WARN},
@@ -117,15 +119,15 @@ const struct config_section gateway_config_section = {"configuration", CONFIG_KE
                                                       .size = sizeof(struct gateway_config),
                                                       .check = root_check};
 
-int gateway_config_load(const char *path, struct error *error,
-                        struct gateway_config_snapshot **ret)
+int gateway_config_load(const char *path, struct error *error, struct gateway_config_snapshot **ret)
 {
     struct config_document *document = NULL;
     int r = config_load(path, error, &document);
     if (r)
         return r;
     struct gateway_config_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    r = snapshot ? config_read(document, &gateway_config_section, error, &snapshot->value) : -ENOMEM;
+    r = snapshot ? config_read(document, &gateway_config_section, error, &snapshot->value)
+                 : -ENOMEM;
     config_document_free(document);
     if (!r && path && !(snapshot->path = strdup(path))) {
         config_section_deinit(&gateway_config_section, &snapshot->value);

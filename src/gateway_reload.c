@@ -25,8 +25,7 @@ static void restart_key_add(void *data, const struct config_change *change)
         return;
     log_warn("gateway", "changed, but takes effect only after a restart", "key=\"%s\"",
              change->path);
-    if (keys->count < GATEWAY_RESTART_KEYS_MAX &&
-        (keys->paths[keys->count] = strdup(change->path)))
+    if (keys->count < GATEWAY_RESTART_KEYS_MAX && (keys->paths[keys->count] = strdup(change->path)))
         keys->count++;
 }
 
@@ -47,8 +46,8 @@ struct group_limits gateway_group_limits(const struct gateway_config *config)
     };
 }
 
-/* New settings hold the snapshot they replace until they are applied; the one they point into is held
- * by the gateway until it is replaced in turn. */
+/* New settings hold the snapshot they replace until they are applied; the one they point into is
+ * held by the gateway until it is replaced in turn. */
 struct held_settings {
     struct pipeline_settings settings;
     struct gateway_config_snapshot *replaced;

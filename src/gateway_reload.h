@@ -27,8 +27,9 @@ void gateway_restart_keys_clear(struct gateway_restart_keys *keys);
 /* When to commit, as configured. */
 struct group_limits gateway_group_limits(const struct gateway_config *config);
 
-/* Gives the pipeline the limits of config, which must live until it is replaced in turn; the snapshot
- * replaced is held until the pipeline has let go of it. 0, -ENOMEM, or the queue's outcome. */
+/* Gives the pipeline the limits of config, which must live until it is replaced in turn; the
+ * snapshot replaced is held until the pipeline has let go of it. 0, -ENOMEM, or the queue's
+ * outcome. */
 int gateway_settings_push(struct queue *pipeline, struct gateway_config_snapshot *replaced,
                           const struct gateway_config_snapshot *config);
 

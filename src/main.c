@@ -17,7 +17,9 @@
 #include "uplink/uplink.h"
 
 #define CONFIG_OPTION(target)                                                                      \
-    { "--config", "-c", CLI_TEXT, (target), "FILE", "configuration file (none: the defaults)" }
+    {                                                                                              \
+        "--config", "-c", CLI_TEXT, (target), "FILE", "configuration file (none: the defaults)"    \
+    }
 
 /* Reads options of a command; returns -1 to go on, else the exit code. */
 static int read_arguments(struct cli_arguments *arguments, const struct cli_command *command,
@@ -160,7 +162,8 @@ static int run_tail(const struct cli_command *command, int argc, char **argv)
     struct cli_tail_options tail = {.from = CLI_TAIL_FROM_END, .count = 10};
     const struct cli_option options[] = {
         CONFIG_OPTION(&config),
-        {"--from", "-f", CLI_NUMBER, &tail.from, "OFFSET", "first offset (default: the end, less -n)"},
+        {"--from", "-f", CLI_NUMBER, &tail.from, "OFFSET",
+         "first offset (default: the end, less -n)"},
         {"--count", "-n", CLI_NUMBER, &tail.count, "N", "events at most (default 10)"}};
     struct cli_arguments arguments = {
         .options = options, .option_count = 3, .positional_min = 1, .positional_max = 1};

@@ -24,5 +24,5 @@ static int check(const void *value, struct error *error)
     return -EINVAL;
 }
 
-const struct config_section admin_section = {
-    "admin", CONFIG_KEYS(admin_keys), .size = sizeof(struct admin_config), .check = check};
+const struct config_section admin_section = {"admin", CONFIG_KEYS(admin_keys),
+                                             .size = sizeof(struct admin_config), .check = check};

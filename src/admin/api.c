@@ -43,8 +43,7 @@ static int readyz(const struct admin_info *info, struct api_answer *answer)
     if (status_ready(info))
         return bytes_append_format(&answer->body, "ok\n");
     answer->status = 503;
-    return bytes_append_format(&answer->body, "%s: %s\n", status_state(info),
-                               status_trouble(info));
+    return bytes_append_format(&answer->body, "%s: %s\n", status_state(info), status_trouble(info));
 }
 
 static int metrics(const struct admin_info *info, struct api_answer *answer)

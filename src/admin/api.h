@@ -22,7 +22,10 @@ struct api_answer {
     struct bytes body;        /* owned */
 };
 
-#define API_ANSWER_INIT { .status = 0, .body = BYTES_INIT(API_BODY_MAX_BYTES) }
+#define API_ANSWER_INIT                                                                            \
+    {                                                                                              \
+        .status = 0, .body = BYTES_INIT(API_BODY_MAX_BYTES)                                        \
+    }
 
 void api_answer_deinit(struct api_answer *answer);
 

@@ -17,14 +17,17 @@ enum {
 };
 
 struct door {
-    int fd;                                   /* non-blocking, close-on-exec; -1: closed */
-    uint16_t port;                            /* TCP: as bound, host byte order; else 0 */
-    char path[DOOR_UNIX_PATH_MAX_BYTES + 1];  /* "": TCP */
-    dev_t device;                             /* which file path was when it was bound */
+    int fd;                                  /* non-blocking, close-on-exec; -1: closed */
+    uint16_t port;                           /* TCP: as bound, host byte order; else 0 */
+    char path[DOOR_UNIX_PATH_MAX_BYTES + 1]; /* "": TCP */
+    dev_t device;                            /* which file path was when it was bound */
     ino_t inode;
 };
 
-#define DOOR_INIT { .fd = -1 }
+#define DOOR_INIT                                                                                  \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 
 /* Listens on a unix socket, mode 0600: whoever may open the file may use the API. A socket that a
  * dead process left behind is replaced; one that answers, and anything that is not a socket, is

@@ -17,13 +17,13 @@ struct error;
 struct event_base;
 
 enum {
-    ADMIN_CONNECTIONS_MAX = 16,         /* at once, per door; more wait in the kernel */
-    ADMIN_HEADER_MAX_BYTES = 8 << 10,   /* request line and headers */
-    ADMIN_BODY_MAX_BYTES = 64 << 10,    /* of a request */
-    ADMIN_TIMEOUT_S = 10,               /* without progress, also between two requests */
-    ADMIN_HOLD_MAX_US = 10000000,       /* a connection may last while others wait for its seat */
-    ADMIN_ACCEPT_PAUSE_MS = 500,        /* after accept() failed for want of resources */
-    ADMIN_FULL_PAUSE_MS = 100           /* between two looks whether a connection has ended */
+    ADMIN_CONNECTIONS_MAX = 16,       /* at once, per door; more wait in the kernel */
+    ADMIN_HEADER_MAX_BYTES = 8 << 10, /* request line and headers */
+    ADMIN_BODY_MAX_BYTES = 64 << 10,  /* of a request */
+    ADMIN_TIMEOUT_S = 10,             /* without progress, also between two requests */
+    ADMIN_HOLD_MAX_US = 10000000,     /* a connection may last while others wait for its seat */
+    ADMIN_ACCEPT_PAUSE_MS = 500,      /* after accept() failed for want of resources */
+    ADMIN_FULL_PAUSE_MS = 100         /* between two looks whether a connection has ended */
 };
 
 struct admin_options {

@@ -15,12 +15,12 @@ enum { ADMIN_RESTART_KEYS_MAX = 256 };
 
 struct admin_info {
     enum admin_state state;
-    const char *version;           /* never NULL */
-    const char *gateway_id;        /* NULL until the store is open */
-    const char *epoch;             /* 16 hex digits; NULL until the store is open */
-    int64_t uptime_us;             /* since start, monotonic */
-    const char *config_file;       /* NULL: running on defaults */
-    int64_t config_loaded_us;      /* wall clock of the configuration in force, microseconds UTC */
+    const char *version;      /* never NULL */
+    const char *gateway_id;   /* NULL until the store is open */
+    const char *epoch;        /* 16 hex digits; NULL until the store is open */
+    int64_t uptime_us;        /* since start, monotonic */
+    const char *config_file;  /* NULL: running on defaults */
+    int64_t config_loaded_us; /* wall clock of the configuration in force, microseconds UTC */
     const char *const *restart_keys; /* keys that changed in the file and wait for a restart */
     size_t restart_key_count;        /* at most ADMIN_RESTART_KEYS_MAX are shown */
 };

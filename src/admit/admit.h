@@ -1,8 +1,8 @@
 #ifndef SLUICE_ADMIT_ADMIT_H
 #define SLUICE_ADMIT_ADMIT_H
 /*
- * Admission: what is this message, and may it come in? A pure function of (event, snapshot), so that
- * it can be fanned out by device later; allocates nothing, any thread.
+ * Admission: what is this message, and may it come in? A pure function of (event, snapshot), so
+ * that it can be fanned out by device later; allocates nothing, any thread.
  *
  * Without profiles every event is accepted, and its topic says what it is:
  *

@@ -55,7 +55,10 @@ struct bytes {
     size_t max;    /* bytes: the bound, fixed at initialisation */
 };
 
-#define BYTES_INIT(maximum) { .data = NULL, .len = 0, .cap = 0, .max = (maximum) }
+#define BYTES_INIT(maximum)                                                                        \
+    {                                                                                              \
+        .data = NULL, .len = 0, .cap = 0, .max = (maximum)                                         \
+    }
 
 void bytes_deinit(struct bytes *b); /* leaves an empty buffer with the same maximum */
 

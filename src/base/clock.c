@@ -58,8 +58,8 @@ struct clock_stamp clock_now(const struct clock *c)
 
 void clock_format(int64_t wall_us, char out[CLOCK_TEXT_MAX])
 {
-    static const int64_t least = INT64_C(-62167219200) * US_PER_S;     /* 0000-01-01 */
-    static const int64_t most = INT64_C(253402300800) * US_PER_S - 1;  /* 9999-12-31 */
+    static const int64_t least = INT64_C(-62167219200) * US_PER_S;    /* 0000-01-01 */
+    static const int64_t most = INT64_C(253402300800) * US_PER_S - 1; /* 9999-12-31 */
     if (wall_us < least)
         wall_us = least;
     if (wall_us > most)
@@ -73,8 +73,9 @@ void clock_format(int64_t wall_us, char out[CLOCK_TEXT_MAX])
     time_t t = (time_t)seconds;
     struct tm parts;
     gmtime_r(&t, &parts);
-    int n = snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (parts.tm_year + 1900) % 10000,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    int n = snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d",
+                     (parts.tm_year + 1900) % 10000, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                     parts.tm_min, parts.tm_sec);
     if (fraction % 1000)
         n += snprintf(out + n, (size_t)(CLOCK_TEXT_MAX - n), ".%06d", (int)fraction);
     else if (fraction)

@@ -8,12 +8,15 @@
 #include <stdio.h>
 
 struct error {
-    char where[512]; /* "conf.json:12:5", "/var/lib/sluice/sluice.db", "listener lan 0.0.0.0:1883" */
-    char what[640];  /* the problem, one sentence without a full stop */
-    char mend[512];  /* what to do about it; may be empty */
+    char where[512]; /* "conf.json:12:5", "/var/lib/sluice/sluice.db", "listener lan [::]:1883" */
+    char what[640]; /* the problem, one sentence without a full stop */
+    char mend[512]; /* what to do about it; may be empty */
 };
 
-#define ERROR_INIT { .where = "" }
+#define ERROR_INIT                                                                                 \
+    {                                                                                              \
+        .where = ""                                                                                \
+    }
 
 /* Each sets its part by a printf format, cutting what does not fit. e may be NULL: then the caller
  * of the loader has no use for the text. */

@@ -18,7 +18,11 @@ enum metric_group {
     METRIC_GROUP_COUNT
 };
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS_COUNTER /* kept in microseconds */ };
+enum metric_type {
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_SECONDS_COUNTER /* kept in microseconds */
+};
 
 enum metric {
     /* process */
@@ -105,7 +109,8 @@ struct metric_set *metric_process(void);
  * path. */
 struct metric_set *metric_set_get(enum metric_group group, const char *first, const char *second);
 
-/* set may be NULL (tests): then nothing happens. The metric must be of the set's group (asserted). */
+/* set may be NULL (tests): then nothing happens. The metric must be of the set's group (asserted).
+ */
 void metric_add(struct metric_set *set, enum metric metric, uint64_t n);
 void metric_sub(struct metric_set *set, enum metric metric, uint64_t n); /* gauges */
 void metric_put(struct metric_set *set, enum metric metric, uint64_t value);

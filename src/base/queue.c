@@ -52,8 +52,8 @@ int queue_push(struct queue *q, struct queue_item **item)
     pthread_mutex_lock(&q->lock);
     bool was_empty = q->first == NULL;
     int r = q->closed ? QUEUE_CLOSED
-            : !was_empty && (*item)->bytes > q->max_bytes - (q->bytes < q->max_bytes ? q->bytes
-                                                                                     : q->max_bytes)
+            : !was_empty && (*item)->bytes >
+                                q->max_bytes - (q->bytes < q->max_bytes ? q->bytes : q->max_bytes)
                 ? QUEUE_FULL
                 : 0;
     if (!r) {
@@ -103,7 +103,8 @@ bool queue_closed(struct queue *q)
 void queue_wait(struct queue *q, int timeout_ms)
 {
     struct pollfd p = {.fd = q->event_fd, .events = POLLIN};
-    (void)poll(&p, 1, timeout_ms); /* EINTR and time-outs look alike to the taker: it takes nothing */
+    (void)poll(&p, 1,
+               timeout_ms); /* EINTR and time-outs look alike to the taker: it takes nothing */
 }
 
 size_t queue_bytes(struct queue *q)

@@ -214,8 +214,8 @@ static void explain(struct error *error, const char *socket_path, int r)
 int admin_client_get(const char *socket_path, const char *path, int deadline_ms,
                      struct error *error, struct bytes *body, int *ret_status)
 {
-    int64_t patience_us = (int64_t)(deadline_ms > 0 ? deadline_ms : ADMIN_CLIENT_DEADLINE_MS) *
-                          US_PER_MS;
+    int64_t patience_us =
+        (int64_t)(deadline_ms > 0 ? deadline_ms : ADMIN_CLIENT_DEADLINE_MS) * US_PER_MS;
     struct exchange x = {.fd = -1,
                          .deadline_us = clock_monotonic_us(&clock_system) + patience_us,
                          .head = BYTES_INIT(ADMIN_CLIENT_HEADER_MAX_BYTES),

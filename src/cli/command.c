@@ -109,8 +109,8 @@ static int store_option(const struct cli_option *option, const struct cli_comman
     return CLI_ARGUMENTS_WRONG;
 }
 
-static int read_option(struct cli_arguments *arguments, const struct cli_command *command,
-                       int argc, char **argv, int *at)
+static int read_option(struct cli_arguments *arguments, const struct cli_command *command, int argc,
+                       char **argv, int *at)
 {
     const char *argument = argv[*at];
     const char *value = NULL;

@@ -138,8 +138,7 @@ static int print_streams(const struct json_document *doc, const cJSON *root, FIL
 }
 
 /* One row per range; state and trouble of the upstream stand in its first one. */
-static int add_upstream(const struct json_document *doc, const cJSON *upstream,
-                        struct table *table)
+static int add_upstream(const struct json_document *doc, const cJSON *upstream, struct table *table)
 {
     const char *name = upstream->string, *state = text(upstream, "state");
     const char *trouble = cJSON_IsString(get(upstream, "trouble")) ? text(upstream, "trouble") : "";
@@ -162,8 +161,8 @@ static int print_upstreams(const struct json_document *doc, const cJSON *root, F
 {
     struct table table = TABLE_INIT;
     const cJSON *item;
-    int r = TABLE_ADD(&table, "UPSTREAM", "STATE", "STREAM", ">NEXT", ">LAG", ">LAG BYTES",
-                      "TROUBLE");
+    int r =
+        TABLE_ADD(&table, "UPSTREAM", "STATE", "STREAM", ">NEXT", ">LAG", ">LAG BYTES", "TROUBLE");
     cJSON_ArrayForEach(item, get(root, "upstreams"))
     {
         if (!r)

@@ -16,7 +16,10 @@ struct table {
     char **cells;    /* rows * columns; owned */
 };
 
-#define TABLE_INIT { .columns = 0 }
+#define TABLE_INIT                                                                                 \
+    {                                                                                              \
+        .columns = 0                                                                               \
+    }
 
 /* Adds a row of columns cells, the first one being the head. Cells are copied, control characters
  * replaced by "?" so that a name cannot play with the terminal. A column whose head begins with ">"

@@ -60,9 +60,8 @@ static bool add_time(cJSON *line, const char *name, int64_t wall_us)
 
 static bool fill_line(cJSON *line, const struct event *event, uint64_t offset)
 {
-    static const char *const qualities[] = {[CLOCK_UNSYNCED] = "unsynced",
-                                            [CLOCK_SYNCED] = "synced",
-                                            [CLOCK_CORRECTED] = "corrected"};
+    static const char *const qualities[] = {
+        [CLOCK_UNSYNCED] = "unsynced", [CLOCK_SYNCED] = "synced", [CLOCK_CORRECTED] = "corrected"};
     char number[NUMBER_TEXT_MAX];
     snprintf(number, sizeof number, "%" PRIu64, offset);
     return cJSON_AddRawToObject(line, "offset", number) &&
@@ -92,8 +91,8 @@ static int print_event(const struct event *event, uint64_t offset, FILE *out)
 struct tail {
     struct store_reader *reader;
     uint32_t stream;
-    uint64_t at, end;  /* offsets: next to print, first not to print */
-    uint64_t count;    /* events still wanted */
+    uint64_t at, end; /* offsets: next to print, first not to print */
+    uint64_t count;   /* events still wanted */
     FILE *out;
 };
 

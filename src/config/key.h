@@ -146,11 +146,11 @@ struct config_key {
                                  entries. max 0: none but those above. Sizes and durations
                                  are never negative; an INT whose min and max are 0 is unbounded */
     const char *unit;         /* INT: what is counted ("connections"); else NULL */
-    const struct config_name *names;       /* ENUM */
+    const struct config_name *names;      /* ENUM */
     const struct config_section *section; /* SECTION, LIST, MAP */
-    bool reloadable; /* a change takes effect at reload. LIST, MAP: entries may come and go */
-    bool required;   /* entries of LIST and MAP only */
-    bool default_stays; /* MAP: entries of the default exist beside those given */
+    bool reloadable;     /* a change takes effect at reload. LIST, MAP: entries may come and go */
+    bool required;       /* entries of LIST and MAP only */
+    bool default_stays;  /* MAP: entries of the default exist beside those given */
     const char *example; /* for the reference, where there is no default */
     const char *help;    /* one or two sentences with full stops */
 };
@@ -188,8 +188,7 @@ struct config_section {
 #define CONFIG_AT_LIST(t, f) (CONFIG_AT_(size_t, t, f.count) - sizeof(void *))
 #define CONFIG_AT_MAP(t, f) CONFIG_AT_LIST(t, f)
 /* gcc and clang give an enum the type unsigned int, or int if a constant is negative. */
-#define CONFIG_AT_ENUM(t, f)                                                                       \
-    _Generic(((t *)0)->f, unsigned : offsetof(t, f), int : offsetof(t, f))
+#define CONFIG_AT_ENUM(t, f) _Generic(((t *)0)->f, unsigned : offsetof(t, f), int : offsetof(t, f))
 
 #define CONFIG_ROOM_(t, f) sizeof(((t *)0)->f)
 #define CONFIG_ROOM_BOOL CONFIG_ROOM_
@@ -217,8 +216,7 @@ int config_section_init(const struct config_section *section, void *value);
 void config_section_deinit(const struct config_section *section, void *value);
 
 /* The row with this name, or NULL. */
-const struct config_key *config_section_key(const struct config_section *section,
-                                            const char *name);
+const struct config_key *config_section_key(const struct config_section *section, const char *name);
 
 /* The name nearest to a mistyped one, or NULL if none is near enough (Damerau-Levenshtein distance
  * of one for up to 3 letters, two for up to 7, else three). The table of names ends with NULL. */

@@ -27,7 +27,7 @@ struct config_document;
 
 enum {
     CONFIG_FILE_MAX_BYTES = 1 << 20,
-    CONFIG_FILES_MAX = 256,      /* of one document, the first included */
+    CONFIG_FILES_MAX = 256, /* of one document, the first included */
     CONFIG_INCLUDE_DEPTH_MAX = 8,
     CONFIG_SECRET_MAX_BYTES = 64 << 10
 };

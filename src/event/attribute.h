@@ -18,7 +18,8 @@ enum attribute_kind {
     ATTRIBUTE_USER = 0,           /* MQTT 5.0 User Property: name and value */
     ATTRIBUTE_RESPONSE_TOPIC = 1, /* MQTT 5.0 Response Topic */
     ATTRIBUTE_CORRELATION_DATA = 2,
-    ATTRIBUTE_EXTENSION = 3 /* CloudEvents extension attribute set by the gateway (rules, profiles) */
+    ATTRIBUTE_EXTENSION =
+        3 /* CloudEvents extension attribute set by the gateway (rules, profiles) */
 };
 
 struct attribute {

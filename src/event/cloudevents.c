@@ -11,8 +11,9 @@
 
 /* Names with a meaning, of CloudEvents 1.0 and its JSON format, and of this gateway. */
 static const char *const taken_names[] = {
-    "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
-    "data", "data_base64", "sequence", "partitionkey", "receivedtime", "timequality", "originid"};
+    "specversion",     "id",          "source",  "type",        "subject",  "time",
+    "datacontenttype", "dataschema",  "data",    "data_base64", "sequence", "partitionkey",
+    "receivedtime",    "timequality", "originid"};
 enum { TAKEN_COUNT = sizeof(taken_names) / sizeof(taken_names[0]) };
 
 static const char *const quality_names[] = {
@@ -137,8 +138,7 @@ static int append_string(struct bytes *out, struct slice s)
     while (!r && i < s.len) {
         uint8_t c = s.data[i];
         uint32_t point;
-        unsigned n = c < 0x80 ? 1
-                              : utf8_next(slice_make(s.data + i, s.len - i), &point);
+        unsigned n = c < 0x80 ? 1 : utf8_next(slice_make(s.data + i, s.len - i), &point);
         if (n && c >= 0x20 && c != '"' && c != '\\') {
             i += n;
             continue;
@@ -160,15 +160,14 @@ static int append_string(struct bytes *out, struct slice s)
 
 static int append_base64(struct bytes *out, struct slice s)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     int r = bytes_reserve(out, (s.len + 2) / 3 * 4);
     for (size_t i = 0; !r && i < s.len; i += 3) {
         size_t n = s.len - i < 3 ? s.len - i : 3;
         uint32_t v = (uint32_t)s.data[i] << 16 | (n > 1 ? (uint32_t)s.data[i + 1] << 8 : 0) |
                      (n > 2 ? s.data[i + 2] : 0);
-        char group[4] = {digits[v >> 18], digits[v >> 12 & 63],
-                         n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '='};
+        char group[4] = {digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
+                         n > 2 ? digits[v & 63] : '='};
         r = bytes_append(out, group, 4);
     }
     return r;
@@ -195,8 +194,7 @@ static int append_member(struct bytes *out, const char *name, struct slice value
 /* "datacontenttype" and "data" or "data_base64" (JSON event format 3.1). */
 static int append_data(const struct cloudevent *ce, struct bytes *out)
 {
-    static const struct json_options options = {.repeated_keys = true,
-                                                .text_max_bytes = INT32_MAX};
+    static const struct json_options options = {.repeated_keys = true, .text_max_bytes = INT32_MAX};
     bool declared = ce->datacontenttype.len > 0;
     bool may_be_json = !declared || type_is_json(ce->datacontenttype);
     int r = declared ? append_member(out, "datacontenttype", ce->datacontenttype) : 0;

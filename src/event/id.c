@@ -59,8 +59,8 @@ size_t id_sequence(uint64_t offset, char out[ID_SEQUENCE_BYTES])
 /* unreserved characters of RFC 3986 2.3 */
 static int stands_for_itself(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 size_t id_source(const char *gateway, const char *epoch, char out[ID_SOURCE_MAX_BYTES])

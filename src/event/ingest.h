@@ -36,9 +36,9 @@ enum {
 enum ingest_outcome {
     INGEST_PENDING = 0, /* nobody has decided: it must not be acknowledged */
     INGEST_STORED = 1,  /* committed and synced: acknowledge it (QoS 0: nothing to say) */
-    INGEST_TAKEN = 2,   /* deliberately not stored (rule "drop", QoS 0 while full): acknowledge it */
-    INGEST_FULL = 3,    /* when_full "reject": 0x97 on 5.0, close on 3.1.1 */
-    INGEST_REFUSED = 4, /* verdict "refuse": 0x99 on 5.0 */
+    INGEST_TAKEN = 2, /* deliberately not stored (rule "drop", QoS 0 while full): acknowledge it */
+    INGEST_FULL = 3,  /* when_full "reject": 0x97 on 5.0, close on 3.1.1 */
+    INGEST_REFUSED = 4,  /* verdict "refuse": 0x99 on 5.0 */
     INGEST_TOO_LARGE = 5 /* larger than a stream can take: 0x95/0x97 on 5.0, close on 3.1.1 */
 };
 
@@ -67,7 +67,8 @@ struct ingest_batch {
 
 /* A new, empty batch whose receipt goes to reply. -ENOMEM. Owned by the caller until pushed. */
 int ingest_batch_new(struct queue *reply, struct ingest_batch **ret);
-struct ingest_batch *ingest_batch_free(struct ingest_batch *batch); /* NULL accepted; returns NULL */
+struct ingest_batch *
+ingest_batch_free(struct ingest_batch *batch); /* NULL accepted; returns NULL */
 
 /* Empties a batch that came back, keeping memory of ordinary size, to use it again. */
 void ingest_batch_reset(struct ingest_batch *batch);

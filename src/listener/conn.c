@@ -119,8 +119,7 @@ static void drain(struct conn *conn, enum conn_end end)
     mark_dirty(conn);
 }
 
-void conn_goodbye(struct conn *conn, enum mqtt_reason reason, const char *detail,
-                  enum conn_end end)
+void conn_goodbye(struct conn *conn, enum mqtt_reason reason, const char *detail, enum conn_end end)
 {
     if (conn->state == CONN_DRAIN)
         return;
@@ -185,8 +184,8 @@ static void opened(struct conn *conn, struct session_turn *turn)
               (int)conn->session.out.level);
     if (!turn->taken_over)
         return;
-    struct conn *other = (struct conn *)(void *)((char *)turn->taken_over -
-                                                 offsetof(struct conn, session));
+    struct conn *other =
+        (struct conn *)(void *)((char *)turn->taken_over - offsetof(struct conn, session));
     turn->taken_over = NULL;
     conn_goodbye(other, MQTT_SESSION_TAKEN_OVER, NULL, CONN_END_TAKEOVER);
 }
@@ -230,8 +229,7 @@ static int conn_dispatch(struct conn *conn, struct slice in, struct session_turn
 
 /* Keeps the beginning of the next packet. 0 or -ENOMEM; SESSION_FAULT if all unfinished packets
  * together take too much memory. */
-static int keep_rest(struct conn *conn, struct slice in, size_t consumed,
-                     struct session_turn *turn)
+static int keep_rest(struct conn *conn, struct slice in, size_t consumed, struct session_turn *turn)
 {
     struct edge *edge = conn->edge;
     size_t before = conn->partial.cap;

@@ -29,11 +29,11 @@
 struct ingest_record;
 
 enum {
-    CONN_OUT_MAX_BYTES = 1 << 20,      /* a client that does not read its answers is closed */
-    CONN_OUT_BURST_BYTES = 2 << 20,    /* what a single packet may add to that */
-    CONN_KEEP_BYTES = 2048,            /* memory an idle connection keeps, per buffer */
-    CONN_DRAIN_US = 2000000,           /* how long a closing socket may linger */
-    CONN_PEER_MAX_BYTES = 64           /* "[address]:port" */
+    CONN_OUT_MAX_BYTES = 1 << 20,   /* a client that does not read its answers is closed */
+    CONN_OUT_BURST_BYTES = 2 << 20, /* what a single packet may add to that */
+    CONN_KEEP_BYTES = 2048,         /* memory an idle connection keeps, per buffer */
+    CONN_DRAIN_US = 2000000,        /* how long a closing socket may linger */
+    CONN_PEER_MAX_BYTES = 64        /* "[address]:port" */
 };
 
 enum conn_state { CONN_NEW, CONN_CONNECT, CONN_OPEN, CONN_DRAIN, CONN_CLOSED };
@@ -62,7 +62,7 @@ struct conn {
     uint64_t handle;
     int64_t heard_us;    /* monotonic: when bytes came last */
     int64_t deadline_us; /* monotonic: of CONN_CONNECT and CONN_DRAIN */
-    enum conn_end end; /* from CONN_DRAIN on */
+    enum conn_end end;   /* from CONN_DRAIN on */
     bool wants_write;
     struct conn_link links[CONN_LIST_COUNT];
     struct bytes partial; /* the beginning of a packet that is not complete */

@@ -47,7 +47,7 @@ static void on_retry(void *data)
 /* Whether accept failed for this one connection only; the next may be fine [accept(2)]. */
 static bool passing(int error)
 {
-    static const int errors[] = {ECONNABORTED, EINTR,  EPROTO,      ENETDOWN,   ENOPROTOOPT,
+    static const int errors[] = {ECONNABORTED, EINTR,  EPROTO,       ENETDOWN,   ENOPROTOOPT,
                                  EHOSTDOWN,    ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i] == error)
@@ -71,8 +71,8 @@ static void admit(struct listener *listener, int fd, const struct sockaddr *addr
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int r = conn_open(listener->edge, listener, fd, peer);
     if (r) {
-        log_error("listener", "connection lost", "listener=%s peer=%s error=\"%s\"",
-                  listener->name, peer, strerror(-r));
+        log_error("listener", "connection lost", "listener=%s peer=%s error=\"%s\"", listener->name,
+                  peer, strerror(-r));
         metric_add(listener->metrics, METRIC_CONNECTIONS_REFUSED, 1);
     }
 }
@@ -84,8 +84,8 @@ static void listener_dispatch(void *data)
     for (unsigned i = 0; i < LISTENER_ACCEPT_MAX; i++) {
         struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t len = sizeof address;
-        int fd = accept4(socket->fd, (struct sockaddr *)&address, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(socket->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             admit(socket->listener, fd, (const struct sockaddr *)&address);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

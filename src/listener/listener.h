@@ -19,10 +19,10 @@ struct metric_set;
 struct session_turn;
 
 enum {
-    LISTENER_SOCKETS_MAX = 8,        /* addresses a name may resolve to */
-    LISTENER_BACKLOG = 1024,         /* connections the kernel completes ahead of us */
-    LISTENER_ACCEPT_MAX = 64,        /* per round, so that others are served meanwhile */
-    LISTENER_RETRY_US = 1000000      /* pause after the system ran out of something */
+    LISTENER_SOCKETS_MAX = 8,   /* addresses a name may resolve to */
+    LISTENER_BACKLOG = 1024,    /* connections the kernel completes ahead of us */
+    LISTENER_ACCEPT_MAX = 64,   /* per round, so that others are served meanwhile */
+    LISTENER_RETRY_US = 1000000 /* pause after the system ran out of something */
 };
 
 struct listener_socket {
@@ -34,7 +34,7 @@ struct listener_socket {
 struct listener {
     struct edge *edge;
     char name[LISTENER_NAME_MAX_BYTES];
-    unsigned index; /* in edge->listeners, in handles */
+    unsigned index;               /* in edge->listeners, in handles */
     struct session_limits limits; /* for connections to come */
     int64_t max_connections;
     int64_t connect_timeout_us;

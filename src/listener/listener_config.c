@@ -12,8 +12,7 @@ static const struct config_key listener_keys[] = {
     {"name", CONFIG_FIELD(STRING, struct listener_config, name), .min = 1,
      .max = LISTENER_NAME_MAX_BYTES - 1, .example = "lan",
      .help = "Name in metrics, status and log. Without one the address is the name."},
-    {"bind", CONFIG_FIELD(ADDRESS, struct listener_config, bind),
-     .default_text = "127.0.0.1:1883",
+    {"bind", CONFIG_FIELD(ADDRESS, struct listener_config, bind), .default_text = "127.0.0.1:1883",
      .help = "Address and port to listen on. \"0.0.0.0:1883\" is every IPv4 address of the host, "
              "\"[::]:1883\" every IPv6 address."},
     {"anonymous", CONFIG_FIELD(BOOL, struct listener_config, anonymous), .default_text = "false",
@@ -52,8 +51,10 @@ static int check(const void *value, struct error *error)
     if (!config->anonymous) {
         char name[LISTENER_NAME_MAX_BYTES];
         listener_config_name(config, name);
-        error_what(error, "nobody could connect to listener %s: it does not accept anonymous "
-                          "clients, and there is no other way to be accepted yet", name);
+        error_what(error,
+                   "nobody could connect to listener %s: it does not accept anonymous "
+                   "clients, and there is no other way to be accepted yet",
+                   name);
         error_mend(error, "%s",
                    listener_address_loopback(&config->bind)
                        ? "add \"anonymous\": true; only programs of this host reach that address"
@@ -65,11 +66,9 @@ static int check(const void *value, struct error *error)
 }
 
 const struct config_section listener_section = {
-    "listener", CONFIG_KEYS(listener_keys), .size = sizeof(struct listener_config),
-    .check = check};
+    "listener", CONFIG_KEYS(listener_keys), .size = sizeof(struct listener_config), .check = check};
 
-void listener_config_name(const struct listener_config *config,
-                          char out[LISTENER_NAME_MAX_BYTES])
+void listener_config_name(const struct listener_config *config, char out[LISTENER_NAME_MAX_BYTES])
 {
     bool six = config->bind.host && strchr(config->bind.host, ':');
     if (config->name)

@@ -22,17 +22,16 @@ struct listener_config {
     bool anonymous;
     int64_t max_connections;
     int64_t max_packet_bytes;
-    int64_t receive_maximum;     /* packets, v5 clients */
-    int64_t topic_alias_max;     /* aliases, v5 clients */
-    int64_t keep_alive_max_s;    /* seconds; 65535: whatever the client wants */
-    int64_t connect_timeout_us;  /* from accept to a complete CONNECT */
+    int64_t receive_maximum;    /* packets, v5 clients */
+    int64_t topic_alias_max;    /* aliases, v5 clients */
+    int64_t keep_alive_max_s;   /* seconds; 65535: whatever the client wants */
+    int64_t connect_timeout_us; /* from accept to a complete CONNECT */
 };
 
 extern const struct config_section listener_section;
 
 /* The name of a listener: as configured, else its address ("127.0.0.1:1883"). */
-void listener_config_name(const struct listener_config *config,
-                          char out[LISTENER_NAME_MAX_BYTES]);
+void listener_config_name(const struct listener_config *config, char out[LISTENER_NAME_MAX_BYTES]);
 
 /* What sessions of this listener are bound to. */
 void listener_config_limits(const struct listener_config *config, struct session_limits *ret);

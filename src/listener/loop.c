@@ -127,8 +127,7 @@ int loop_io_new(struct loop *loop, int fd, loop_function *on_readable, loop_func
     struct loop_io *io = malloc(sizeof *io);
     if (!io)
         return result_origin(-ENOMEM);
-    *io = (struct loop_io){
-        .on_readable = on_readable, .on_writable = on_writable, .data = data};
+    *io = (struct loop_io){.on_readable = on_readable, .on_writable = on_writable, .data = data};
     event_assign(&io->read, loop->base, fd, EV_READ | EV_PERSIST, on_read, io);
     event_assign(&io->write, loop->base, fd, EV_WRITE | EV_PERSIST, on_write, io);
     *ret = io;
@@ -177,8 +176,7 @@ static void simple_init(struct simple *simple, struct loop *loop, int fd, short 
     event_assign(&simple->event, loop->base, fd, what, on_simple, simple);
 }
 
-int loop_timer_new(struct loop *loop, loop_function *function, void *data,
-                   struct loop_timer **ret)
+int loop_timer_new(struct loop *loop, loop_function *function, void *data, struct loop_timer **ret)
 {
     struct loop_timer *timer = malloc(sizeof *timer);
     if (!timer)

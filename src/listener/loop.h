@@ -49,9 +49,8 @@ int loop_io_want_read(struct loop_io *io, bool want);
 int loop_io_want_write(struct loop_io *io, bool want);
 
 /* A timer of the monotonic clock, unarmed at first; fires once per loop_timer_start(). */
-int loop_timer_new(struct loop *loop, loop_function *function, void *data,
-                   struct loop_timer **ret);
-struct loop_timer *loop_timer_free(struct loop_timer *timer); /* NULL accepted; returns NULL */
+int loop_timer_new(struct loop *loop, loop_function *function, void *data, struct loop_timer **ret);
+struct loop_timer *loop_timer_free(struct loop_timer *timer);     /* NULL accepted; returns NULL */
 int loop_timer_start(struct loop_timer *timer, int64_t after_us); /* restarts a running one */
 void loop_timer_stop(struct loop_timer *timer);
 

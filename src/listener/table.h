@@ -28,7 +28,10 @@ struct conn_table {
     uint32_t count;      /* connections */
 };
 
-#define CONN_TABLE_INIT { .slots = NULL, .first_free = CONN_TABLE_MAX }
+#define CONN_TABLE_INIT                                                                            \
+    {                                                                                              \
+        .slots = NULL, .first_free = CONN_TABLE_MAX                                                \
+    }
 
 void conn_table_deinit(struct conn_table *table); /* must be empty */
 

@@ -21,7 +21,8 @@ struct group {
     int64_t first_us;     /* monotonic time of its first event; meaningless while events is 0 */
 };
 
-/* Whether the group must be committed now. nothing_waits: no received event waits to be appended. */
+/* Whether the group must be committed now. nothing_waits: no received event waits to be appended.
+ */
 bool group_due(const struct group *group, const struct group_limits *limits, int64_t now_us,
                bool nothing_waits);
 

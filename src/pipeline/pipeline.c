@@ -41,8 +41,8 @@ struct pipeline {
     struct group_limits limits;
     struct group group; /* appended and not committed */
     enum pipeline_state state;
-    int64_t retry_us;     /* monotonic time of the next attempt; meaningful unless OK */
-    bool maintain;        /* the store said there is more to do */
+    int64_t retry_us; /* monotonic time of the next attempt; meaningful unless OK */
+    bool maintain;    /* the store said there is more to do */
     bool stopping;
     struct item_list waiting;  /* received, not yet appended */
     struct item_list appended; /* appended, not yet committed */
@@ -460,7 +460,8 @@ static void pipeline_retry(struct pipeline *p)
         if (now_us >= p->retry_us || p->stopping)
             pipeline_open(p, now_us);
         break;
-    case PIPELINE_FULL: /* pipeline_work() looks for room at every wake-up: a cursor may have moved */
+    case PIPELINE_FULL: /* pipeline_work() looks for room at every wake-up: a cursor may have moved
+                         */
         break;
     case PIPELINE_DEGRADED:
         if (now_us >= p->retry_us || p->stopping)

@@ -26,9 +26,9 @@ struct store;
 struct store_config;
 
 struct pipeline_options {
-    struct store *store;        /* opened or not; used by the pipeline's thread alone from
-                                   pipeline_start() to pipeline_join(); borrowed */
-    struct route *route;        /* borrowed, likewise */
+    struct store *store; /* opened or not; used by the pipeline's thread alone from
+                            pipeline_start() to pipeline_join(); borrowed */
+    struct route *route; /* borrowed, likewise */
     const struct clock *clock;
     struct group_limits limits;
 };

@@ -16,11 +16,12 @@ enum { ROUTE_STREAMS_MAX = 64, ROUTE_OUTPUTS_MAX = 64 };
 struct route;
 
 struct route_output {
-    unsigned stream;    /* index for route_stream_name() */
-    struct event event; /* slices of the input event, or of the route's memory until the next call */
+    unsigned stream; /* index for route_stream_name() */
+    struct event
+        event; /* slices of the input event, or of the route's memory until the next call */
 };
 
-int route_new(struct route **ret);            /* the empty rule set; -ENOMEM */
+int route_new(struct route **ret);             /* the empty rule set; -ENOMEM */
 struct route *route_free(struct route *route); /* NULL accepted; returns NULL */
 
 unsigned route_stream_count(const struct route *route);

@@ -38,8 +38,7 @@ static int resolve_alias(struct session *session, struct mqtt_publish *packet,
         return session_fault(session, turn, MQTT_TOPIC_ALIAS_INVALID,
                              "topic alias above the maximum [MQTT-3.3.2-9]");
     case ALIAS_UNKNOWN:
-        return session_fault(session, turn, MQTT_PROTOCOL_ERROR,
-                             "topic alias that was never set");
+        return session_fault(session, turn, MQTT_PROTOCOL_ERROR, "topic alias that was never set");
     }
     return 0;
 }

@@ -15,8 +15,7 @@
 static int write_failure(struct session *session, uint16_t packet_id, enum mqtt_reason reason,
                          struct session_turn *turn)
 {
-    struct mqtt_ack ack = {
-        .type = MQTT_PUBACK, .packet_id = packet_id, .reason = (uint8_t)reason};
+    struct mqtt_ack ack = {.type = MQTT_PUBACK, .packet_id = packet_id, .reason = (uint8_t)reason};
     int r = mqtt_ack_encode(&ack, session->out, turn->out);
     if (r)
         return result_fold(r);

@@ -23,8 +23,7 @@ void session_registry_deinit(struct session_registry *registry); /* must be empt
 
 /* Makes session the holder of its client id. Returns the session that held it until now and is not
  * in the registry any more, or NULL. */
-struct session *session_registry_claim(struct session_registry *registry,
-                                       struct session *session);
+struct session *session_registry_claim(struct session_registry *registry, struct session *session);
 
 /* Takes session out, if it is in. */
 void session_registry_release(struct session_registry *registry, struct session *session);

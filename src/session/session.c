@@ -189,22 +189,22 @@ typedef int receive_function(struct session *, const struct mqtt_frame *, struct
 /* What an open session does with each type. PUBACK, PUBREC and PUBCOMP answer packets that we do
  * not send; AUTH belongs to a method that was not agreed on. */
 static receive_function *const receive_table[16] = {
-    receive_misplaced,         /* 0, which no frame has */
-    receive_misplaced,         /* CONNECT */
-    receive_misplaced,         /* CONNACK */
-    session_receive_publish,   /* PUBLISH */
-    receive_misplaced,         /* PUBACK */
-    receive_misplaced,         /* PUBREC */
-    session_receive_pubrel,    /* PUBREL */
-    receive_misplaced,         /* PUBCOMP */
-    receive_subscribe,         /* SUBSCRIBE */
-    receive_misplaced,         /* SUBACK */
-    receive_unsubscribe,       /* UNSUBSCRIBE */
-    receive_misplaced,         /* UNSUBACK */
-    receive_ping,              /* PINGREQ */
-    receive_misplaced,         /* PINGRESP */
-    receive_disconnect,        /* DISCONNECT */
-    receive_misplaced,         /* AUTH */
+    receive_misplaced,       /* 0, which no frame has */
+    receive_misplaced,       /* CONNECT */
+    receive_misplaced,       /* CONNACK */
+    session_receive_publish, /* PUBLISH */
+    receive_misplaced,       /* PUBACK */
+    receive_misplaced,       /* PUBREC */
+    session_receive_pubrel,  /* PUBREL */
+    receive_misplaced,       /* PUBCOMP */
+    receive_subscribe,       /* SUBSCRIBE */
+    receive_misplaced,       /* SUBACK */
+    receive_unsubscribe,     /* UNSUBSCRIBE */
+    receive_misplaced,       /* UNSUBACK */
+    receive_ping,            /* PINGREQ */
+    receive_misplaced,       /* PINGRESP */
+    receive_disconnect,      /* DISCONNECT */
+    receive_misplaced,       /* AUTH */
 };
 
 int session_receive(struct session *session, const struct mqtt_frame *frame,
@@ -244,8 +244,8 @@ int session_end(struct session *session, struct session_turn *turn)
 
 uint32_t session_packet_max(const struct session *session)
 {
-    if (session->state == SESSION_NEW && session->limits.max_packet_bytes >
-                                             SESSION_CONNECT_MAX_BYTES)
+    if (session->state == SESSION_NEW &&
+        session->limits.max_packet_bytes > SESSION_CONNECT_MAX_BYTES)
         return SESSION_CONNECT_MAX_BYTES;
     return session->limits.max_packet_bytes;
 }

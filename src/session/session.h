@@ -70,8 +70,8 @@ struct session {
     struct alias_table aliases;
     struct will *will; /* owned; NULL: none */
 
-    uint64_t sent;     /* PUBLISHes with a packet id given to the pipeline */
-    uint64_t answered; /* of these, how many came back */
+    uint64_t sent;                    /* PUBLISHes with a packet id given to the pipeline */
+    uint64_t answered;                /* of these, how many came back */
     struct session_refusal *refusals; /* owned ring of receive_maximum entries; NULL until used */
     uint16_t refusal_first, refusal_count;
 

@@ -20,9 +20,9 @@
 struct segment;
 
 enum {
-    RANGE_STREAMS_MAX = 16,                   /* streams of one consumer */
-    RANGE_FEED_MAX_BYTES = 2 * 1024 * 1024,   /* live batches waiting for one consumer */
-    RANGE_CONSUMER_MAX_BYTES = 128            /* name with its NUL */
+    RANGE_STREAMS_MAX = 16,                 /* streams of one consumer */
+    RANGE_FEED_MAX_BYTES = 2 * 1024 * 1024, /* live batches waiting for one consumer */
+    RANGE_CONSUMER_MAX_BYTES = 128          /* name with its NUL */
 };
 
 /* Kinds of items in feed->queue. */
@@ -37,12 +37,12 @@ enum range_feed_kind {
 enum range_start { RANGE_START_OLDEST, RANGE_START_NEWEST, RANGE_START_DEFAULT };
 
 struct range {
-    char stream_name[256];         /* set by whoever makes the feed */
-    uint32_t stream;               /* (attach) */
-    int64_t id;                    /* (attach) row in table "range" */
-    uint64_t start_offset;         /* (attach) the persisted cursor */
-    _Atomic uint64_t head_offset;  /* next offset of the stream as committed; pipeline writes */
-    _Atomic uint64_t head_bytes;   /* cumulative record bytes at head */
+    char stream_name[256];        /* set by whoever makes the feed */
+    uint32_t stream;              /* (attach) */
+    int64_t id;                   /* (attach) row in table "range" */
+    uint64_t start_offset;        /* (attach) the persisted cursor */
+    _Atomic uint64_t head_offset; /* next offset of the stream as committed; pipeline writes */
+    _Atomic uint64_t head_bytes;  /* cumulative record bytes at head */
 };
 
 struct range_feed {

@@ -15,11 +15,11 @@ struct event;
 
 struct segment {
     atomic_uint references;
-    uint32_t stream;        /* store-internal stream number */
-    uint32_t count;         /* records, >= 1 */
-    uint64_t base_offset;   /* of the first record */
-    uint64_t end_bytes;     /* cumulative record bytes of the stream to the end of this segment */
-    struct bytes records;   /* encoded records, format at the head of store/batch.c */
+    uint32_t stream;      /* store-internal stream number */
+    uint32_t count;       /* records, >= 1 */
+    uint64_t base_offset; /* of the first record */
+    uint64_t end_bytes;   /* cumulative record bytes of the stream to the end of this segment */
+    struct bytes records; /* encoded records, format at the head of store/batch.c */
 };
 
 struct segment *segment_ref(struct segment *segment);   /* returns segment */

@@ -12,7 +12,7 @@
 
 #define BACKOFF_SHORT_CAP_US INT64_C(1000000)
 #define BACKOFF_LONG_CAP_US INT64_C(30000000)
-#define BACKOFF_SHORT_US INT64_C(60000000) /* how long an outage is short */
+#define BACKOFF_SHORT_US INT64_C(60000000)  /* how long an outage is short */
 #define BACKOFF_LASTED_US INT64_C(10000000) /* a connection of this age ends the outage */
 
 struct backoff {

@@ -68,10 +68,9 @@ static void wake(struct client *c)
         return;
     struct queue_item *item = malloc(sizeof(*item));
     if (item) {
-        *item = (struct queue_item){
-            .bytes = 0, /* a queue full of batches must still take it */
-            .kind = RANGE_CLIENT,
-            .free = free_item};
+        *item = (struct queue_item){.bytes = 0, /* a queue full of batches must still take it */
+                                    .kind = RANGE_CLIENT,
+                                    .free = free_item};
         if (queue_push(c->wake, &item) == 0)
             return;
         free(item);
@@ -150,7 +149,7 @@ static void on_connect_failed_3(void *context, MQTTAsync_failureData *response)
 
 static void on_connect_failed_5(void *context, MQTTAsync_failureData5 *response)
 {
-    int code = !response                                           ? 0
+    int code = !response                                        ? 0
                : response->reasonCode != MQTTREASONCODE_SUCCESS ? (int)response->reasonCode
                                                                 : response->code;
     failed(context, code, response ? response->message : NULL);
@@ -162,8 +161,7 @@ static void on_lost(void *context, char *cause)
 }
 
 /* A DISCONNECT from a 5.0 server. */
-static void on_disconnected(void *context, MQTTProperties *properties,
-                            enum MQTTReasonCodes reason)
+static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason)
 {
     (void)properties;
     end(context, CLIENT_LOST, (int)reason, MQTTReasonCode_toString(reason));
@@ -358,8 +356,7 @@ static int fill_properties(struct client *c, const struct envelope *m, MQTTPrope
     }
     MQTTProperties p = {.count = 0, .max_count = (int)c->properties_cap, .array = c->properties};
     if (m->payload_utf8) {
-        p.array[p.count] =
-            (MQTTProperty){.identifier = MQTTPROPERTY_CODE_PAYLOAD_FORMAT_INDICATOR};
+        p.array[p.count] = (MQTTProperty){.identifier = MQTTPROPERTY_CODE_PAYLOAD_FORMAT_INDICATOR};
         p.array[p.count++].value.byte = 1;
     }
     if (m->content_type.len)
@@ -429,8 +426,8 @@ int client_send(struct client *client, const struct envelope *message, unsigned 
     s->lane = (uint16_t)lane;
     s->slot = (uint16_t)slot;
     s->used = true;
-    int r = send_outcome(MQTTAsync_sendMessage(client->handle, (const char *)message->topic.data,
-                                               &m, &response));
+    int r = send_outcome(
+        MQTTAsync_sendMessage(client->handle, (const char *)message->topic.data, &m, &response));
     if (r)
         s->used = false;
     else

@@ -48,11 +48,11 @@ struct envelope {
     struct slice topic; /* followed by a NUL */
     struct slice payload;
     bool retain;
-    bool payload_utf8;              /* Payload Format Indicator; this and below: 5.0 only */
-    struct slice content_type;      /* empty: none */
-    struct slice response_topic;    /* empty: none */
-    struct slice correlation_data;  /* empty: none */
-    struct envelope_user *user;     /* in this order */
+    bool payload_utf8;             /* Payload Format Indicator; this and below: 5.0 only */
+    struct slice content_type;     /* empty: none */
+    struct slice response_topic;   /* empty: none */
+    struct slice correlation_data; /* empty: none */
+    struct envelope_user *user;    /* in this order */
     size_t user_count, user_cap;
     struct bytes text, body, names; /* private: what the slices above point to */
     struct cloudevent event;        /* private */

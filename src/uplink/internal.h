@@ -23,11 +23,11 @@ enum {
     UPLINK_ATTEMPTS_MAX = 5,         /* refusals after which an event is passed over */
     UPLINK_CURSOR_ACKNOWLEDGED = 100 /* acknowledgements that move a cursor before its time */
 };
-#define UPLINK_CURSOR_US INT64_C(200000)         /* else it is moved so often */
-#define UPLINK_TICK_US INT64_C(1000000)          /* the longest sleep */
-#define UPLINK_REFUSED_MIN_US INT64_C(100000)    /* pause after a refusal, doubled each time */
+#define UPLINK_CURSOR_US INT64_C(200000)      /* else it is moved so often */
+#define UPLINK_TICK_US INT64_C(1000000)       /* the longest sleep */
+#define UPLINK_REFUSED_MIN_US INT64_C(100000) /* pause after a refusal, doubled each time */
 #define UPLINK_REFUSED_MAX_US INT64_C(10000000)
-#define UPLINK_STORE_RETRY_US INT64_C(1000000)   /* pause after the store could not be read */
+#define UPLINK_STORE_RETRY_US INT64_C(1000000) /* pause after the store could not be read */
 
 enum uplink_state { UPLINK_DOWN, UPLINK_CONNECT, UPLINK_UP, UPLINK_DRAIN, UPLINK_BACKOFF };
 
@@ -44,7 +44,7 @@ struct uplink_range {
     uint64_t cursor_bytes; /* record bytes of the stream before the cursor, for the lag */
     bool cursor_bytes_known;
     uint64_t reads_counted;
-    struct { /* by lane slot: what the slot's event weighs */
+    struct {                   /* by lane slot: what the slot's event weighs */
         uint64_t record_bytes; /* of the stream before it */
         uint32_t payload_bytes;
     } weights[LANE_SLOTS];

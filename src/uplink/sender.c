@@ -24,8 +24,7 @@ void sender_attach(struct uplink *u)
         lane_init(&r->lane, r->range->start_offset);
         supply_init(&r->supply, r->range->stream);
         r->posted_cursor = r->range->start_offset;
-        r->metrics =
-            metric_set_get(METRIC_GROUP_RANGE, u->config->name, r->range->stream_name);
+        r->metrics = metric_set_get(METRIC_GROUP_RANGE, u->config->name, r->range->stream_name);
     }
     id_source(u->feed->gateway_id, u->feed->epoch, u->source);
 }
@@ -80,13 +79,13 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
     int outcome = envelope_encode(&u->envelope, &rules, event, offset);
     if (outcome == -ENOMEM)
         return result_trace(outcome);
-    const char *why = outcome == ENVELOPE_TOPIC_INVALID ? "topic cannot be published"
-                      : outcome == ENVELOPE_TOO_LARGE   ? "larger than an MQTT packet can be"
-                      : outcome                         ? "attributes damaged"
-                      : envelope_packet_bytes(&u->envelope, u->mqtt5) >
-                              u->limits.maximum_packet_bytes
-                          ? "larger than the upstream takes"
-                          : NULL;
+    const char *why =
+        outcome == ENVELOPE_TOPIC_INVALID ? "topic cannot be published"
+        : outcome == ENVELOPE_TOO_LARGE   ? "larger than an MQTT packet can be"
+        : outcome                         ? "attributes damaged"
+        : envelope_packet_bytes(&u->envelope, u->mqtt5) > u->limits.maximum_packet_bytes
+            ? "larger than the upstream takes"
+            : NULL;
     if (why) {
         skip(u, r, offset, offset + 1, why);
         return 0;

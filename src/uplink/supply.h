@@ -18,11 +18,11 @@ enum {
 
 struct supply {
     uint32_t stream;
-    struct segment *current;    /* the event below comes from it; owned reference */
-    struct segment_iterator it; /* over current */
-    struct event event;         /* the last one taken off it */
-    uint64_t event_offset;      /* UINT64_MAX: none */
-    uint64_t event_bytes;       /* record bytes of the stream before it */
+    struct segment *current;               /* the event below comes from it; owned reference */
+    struct segment_iterator it;            /* over current */
+    struct event event;                    /* the last one taken off it */
+    uint64_t event_offset;                 /* UINT64_MAX: none */
+    uint64_t event_bytes;                  /* record bytes of the stream before it */
     struct segment *live[SUPPLY_LIVE_MAX]; /* ring, rising offsets; owned references */
     unsigned live_first, live_count;
     size_t live_bytes;
@@ -43,8 +43,8 @@ void supply_clear(struct supply *s);
 /* The event at offset. *ret points into the supply and lives until the next call. reader may be
  * NULL only if the store is never needed (tests). Outcomes: */
 enum supply_outcome {
-    SUPPLY_NONE = 1, /* nothing there yet */
-    SUPPLY_GONE = 2, /* removed by retention: the next event is *ret_skip_to */
+    SUPPLY_NONE = 1,   /* nothing there yet */
+    SUPPLY_GONE = 2,   /* removed by retention: the next event is *ret_skip_to */
     SUPPLY_DAMAGED = 3 /* unreadable up to *ret_skip_to */
 };
 int supply_get(struct supply *s, struct store_reader *reader, uint64_t offset, uint64_t head,

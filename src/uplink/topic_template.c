@@ -58,8 +58,10 @@ int topic_template_parse(const char *text, struct error *error, struct topic_tem
         return refuse(error, "the topic template is empty or longer than 1024 bytes%.*s",
                       SLICE_EMPTY);
     if (memchr(rest.data, '+', rest.len) || memchr(rest.data, '#', rest.len) || !utf8_valid(rest))
-        return refuse(error, "\"%.*s\" has a wildcard or is no UTF-8: nothing can be published "
-                             "under such a topic", rest);
+        return refuse(error,
+                      "\"%.*s\" has a wildcard or is no UTF-8: nothing can be published "
+                      "under such a topic",
+                      rest);
     while (rest.len) {
         const uint8_t *reference = memmem(rest.data, rest.len, "${", 2);
         size_t plain = reference ? (size_t)(reference - rest.data) : rest.len;

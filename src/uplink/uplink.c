@@ -185,14 +185,13 @@ static void step_connect(struct uplink *u, int64_t now_us)
         return;
     case CLIENT_VERSION_REFUSED:
         if (u->mqtt5 && u->config->protocol == UPSTREAM_PROTOCOL_AUTO) {
-            log_info("uplink", "the upstream knows no MQTT 5.0, going on with 3.1.1",
-                     "upstream=%s", u->config->name);
+            log_info("uplink", "the upstream knows no MQTT 5.0, going on with 3.1.1", "upstream=%s",
+                     u->config->name);
             u->mqtt5 = false;
             back_off(u, now_us);
             return;
         }
-        connect_failed(u, now_us, "the upstream does not speak this version of MQTT", reason,
-                       text);
+        connect_failed(u, now_us, "the upstream does not speak this version of MQTT", reason, text);
         return;
     case CLIENT_REFUSED:
         connect_failed(u, now_us, "the upstream refuses the connection", reason, text);
@@ -221,8 +220,7 @@ static void step_up(struct uplink *u, int64_t now_us)
         connection_lost(u, now_us, "the connection was lost");
         return;
     }
-    if (client_in_flight(u->client) &&
-        now_us - u->progress_us >= u->config->ack_timeout_us) {
+    if (client_in_flight(u->client) && now_us - u->progress_us >= u->config->ack_timeout_us) {
         connection_lost(u, now_us, "the upstream acknowledges nothing");
         return;
     }

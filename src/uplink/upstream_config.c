@@ -199,6 +199,5 @@ static int check(const void *value, struct error *error)
     return r;
 }
 
-const struct config_section upstream_section = {"upstream", CONFIG_KEYS(upstream_keys),
-                                                .size = sizeof(struct upstream_config),
-                                                .check = check};
+const struct config_section upstream_section = {
+    "upstream", CONFIG_KEYS(upstream_keys), .size = sizeof(struct upstream_config), .check = check};

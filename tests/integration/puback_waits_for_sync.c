@@ -47,8 +47,7 @@ static void fail(const char *why)
 
 static uint16_t free_port(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(fd, (struct sockaddr *)&address, length) ||
@@ -60,9 +59,8 @@ static uint16_t free_port(void)
 
 static int connect_to(uint16_t port)
 {
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(port),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int waited = 0; waited < DEADLINE_MS; waited += 10) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
@@ -130,7 +128,8 @@ static void publish(int fd, unsigned first, unsigned count)
 
 static void check(int fd)
 {
-    static const uint8_t connect_packet[] = {0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 1, 'c'};
+    static const uint8_t connect_packet[] = {0x10, 13, 0, 4,  'M', 'Q', 'T', 'T',
+                                             4,    2,  0, 60, 0,   1,   'c'};
     uint8_t answer[EVENTS * PUBACK_BYTES];
     send_all(fd, connect_packet, sizeof connect_packet);
     if (read_some(fd, answer, 4, DEADLINE_MS) != 4 || answer[0] != 0x20 || answer[3])

@@ -178,8 +178,8 @@ static bool handle(struct check *check, const struct wire_packet *packet)
 /* Reads what is there; acknowledgements leave together. False: the connection is over. */
 static bool receive(struct check *check)
 {
-    ssize_t n = recv(check->fd, check->input + check->input_len,
-                     sizeof check->input - check->input_len, 0);
+    ssize_t n =
+        recv(check->fd, check->input + check->input_len, sizeof check->input - check->input_len, 0);
     if (n < 0 && errno == EINTR)
         return true;
     if (n <= 0)
@@ -244,10 +244,9 @@ static void report(struct check *check)
             "{\"subscribed\": %s, \"connects\": %lu, \"received\": %lu, \"distinct\": %lu, "
             "\"duplicates\": %lu, \"redelivered\": %lu, \"out_of_order\": %lu, \"unknown\": %lu, "
             "\"acknowledged\": %lu, \"missing\": %lu, \"first_missing\": [%lu, %lu]}\n",
-            check->subscribed ? "true" : "false", check->connects, check->received,
-            check->distinct, check->duplicates, check->redelivered, check->out_of_order,
-            check->unknown, missing.acknowledged, missing.count, missing.first_device,
-            missing.first_sequence);
+            check->subscribed ? "true" : "false", check->connects, check->received, check->distinct,
+            check->duplicates, check->redelivered, check->out_of_order, check->unknown,
+            missing.acknowledged, missing.count, missing.first_device, missing.first_sequence);
     if (fclose(out) == 0)
         rename(temporary, check->report_path);
 }
@@ -278,10 +277,10 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"port", 1, NULL, 'p'},     {"report", 1, NULL, 'r'}, {"ledger", 1, NULL, 'l'},
-        {"devices", 1, NULL, 'd'},  {"client", 1, NULL, 'i'}, {"filter", 1, NULL, 'f'},
-        {"capacity", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", 1, NULL, 'p'},     {"report", 1, NULL, 'r'},
+                                            {"ledger", 1, NULL, 'l'},   {"devices", 1, NULL, 'd'},
+                                            {"client", 1, NULL, 'i'},   {"filter", 1, NULL, 'f'},
+                                            {"capacity", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
     static struct check check = {.client = "check",
                                  .filter = "load/#",
                                  .devices = 1024,
@@ -290,14 +289,29 @@ int main(int argc, char **argv)
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         switch (option) {
-        case 'p': check.port = (uint16_t)atoi(optarg); break;
-        case 'r': check.report_path = optarg; break;
-        case 'l': check.ledger_path = optarg; break;
-        case 'd': check.devices = (uint32_t)atol(optarg); break;
-        case 'c': check.capacity = (uint32_t)atol(optarg); break;
-        case 'i': check.client = optarg; break;
-        case 'f': check.filter = optarg; break;
-        default: return usage();
+        case 'p':
+            check.port = (uint16_t)atoi(optarg);
+            break;
+        case 'r':
+            check.report_path = optarg;
+            break;
+        case 'l':
+            check.ledger_path = optarg;
+            break;
+        case 'd':
+            check.devices = (uint32_t)atol(optarg);
+            break;
+        case 'c':
+            check.capacity = (uint32_t)atol(optarg);
+            break;
+        case 'i':
+            check.client = optarg;
+            break;
+        case 'f':
+            check.filter = optarg;
+            break;
+        default:
+            return usage();
         }
     if (optind < argc || !check.port || !check.report_path || !check.devices ||
         check.devices > LEDGER_DEVICES_MAX || !check.capacity || check.capacity % 64 ||

@@ -73,9 +73,9 @@ struct load {
     uint64_t slot_mask;
     int epoll;
     int64_t started_us, end_us, last_ack_us;
-    bool sending;      /* new events are still to be made */
-    uint64_t made;     /* new events so far, for the rate */
-    uint32_t turn;     /* whose turn it is under a rate */
+    bool sending;  /* new events are still to be made */
+    uint64_t made; /* new events so far, for the rate */
+    uint32_t turn; /* whose turn it is under a rate */
     uint64_t acknowledged, refused, repeated, lost_connections, connects;
     unsigned last_reason; /* of a refusal or DISCONNECT */
     uint32_t *latency;
@@ -240,8 +240,7 @@ static void device_fill(struct load *load, struct device *device)
 {
     int64_t now = now_us();
     if (device->output_at == 0)
-        while (device_ready(load, device) &&
-               (load->rate == 0 || device->cursor < device->fresh))
+        while (device_ready(load, device) && (load->rate == 0 || device->cursor < device->fresh))
             device_publish(load, device, now);
     device_finish_write(load, device);
 }
@@ -501,21 +500,50 @@ static bool parse(int argc, char **argv, struct load *load)
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         switch (option) {
-        case 'p': load->port = (uint16_t)atoi(optarg); break;
-        case 'l': load->ledger_path = optarg; break;
-        case 'd': load->devices = (uint32_t)atol(optarg); break;
-        case 'w': load->window = (unsigned)atol(optarg); break;
-        case 'r': load->rate = atof(optarg); break;
-        case 'n': load->count = strtoull(optarg, NULL, 10); break;
-        case 's': load->seconds = atof(optarg); break;
-        case 'D': load->drain_s = (unsigned)atol(optarg); break;
-        case 'b': load->payload_bytes = (unsigned)atol(optarg); break;
-        case 'v': load->level = (unsigned)atol(optarg); break;
-        case 't': load->prefix = optarg; break;
-        case 'c': load->capacity = (uint32_t)atol(optarg); break;
-        case 'R': load->reconnect = true; break;
-        case 'C': load->resume = true; break;
-        default: return false;
+        case 'p':
+            load->port = (uint16_t)atoi(optarg);
+            break;
+        case 'l':
+            load->ledger_path = optarg;
+            break;
+        case 'd':
+            load->devices = (uint32_t)atol(optarg);
+            break;
+        case 'w':
+            load->window = (unsigned)atol(optarg);
+            break;
+        case 'r':
+            load->rate = atof(optarg);
+            break;
+        case 'n':
+            load->count = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            load->seconds = atof(optarg);
+            break;
+        case 'D':
+            load->drain_s = (unsigned)atol(optarg);
+            break;
+        case 'b':
+            load->payload_bytes = (unsigned)atol(optarg);
+            break;
+        case 'v':
+            load->level = (unsigned)atol(optarg);
+            break;
+        case 't':
+            load->prefix = optarg;
+            break;
+        case 'c':
+            load->capacity = (uint32_t)atol(optarg);
+            break;
+        case 'R':
+            load->reconnect = true;
+            break;
+        case 'C':
+            load->resume = true;
+            break;
+        default:
+            return false;
         }
     return optind == argc && load->port && load->ledger_path && load->devices &&
            load->devices <= LEDGER_DEVICES_MAX && load->window && load->window <= WINDOW_MAX &&

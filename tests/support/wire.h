@@ -8,13 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    WIRE_CONNACK = 2,
-    WIRE_PUBLISH = 3,
-    WIRE_PUBACK = 4,
-    WIRE_SUBACK = 9,
-    WIRE_DISCONNECT = 14
-};
+enum { WIRE_CONNACK = 2, WIRE_PUBLISH = 3, WIRE_PUBACK = 4, WIRE_SUBACK = 9, WIRE_DISCONNECT = 14 };
 
 enum { WIRE_SMALL_MAX = 512 }; /* bytes of any packet made here but for PUBLISH */
 

@@ -1,1 +1,1 @@
-"""The harness of the integration tests: processes, brokers, the gateway, and a small MQTT client."""
+"""The harness of the integration tests: processes, brokers, the gateway, a small MQTT client."""

@@ -79,7 +79,7 @@ static void test_each_family_is_introduced_once_and_stands_together(void **state
         char *part = strndup(family - 1, end ? (size_t)(end - family + 1) : strlen(family - 1));
         snprintf(line, sizeof line, "\n%s%s", metrics_table[m].name,
                  metrics_table[m].labels || metric_group_label(metrics_table[m].group, 0) ? "{"
-                                                                                         : " ");
+                                                                                          : " ");
         assert_int_equal(count(part, line), count(text, line));
         free(part);
     }

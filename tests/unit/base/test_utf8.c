@@ -10,8 +10,9 @@
 static void test_well_formed_text_is_valid(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "plain ascii, longer than eight", "é", "€", "𝄞", "a\x7f",
-                                       "\xf4\x8f\xbf\xbf", "12345678é"};
+    static const char *const good[] = {
+        "",         "plain ascii, longer than eight", "é", "€", "𝄞", "a\x7f", "\xf4\x8f\xbf\xbf",
+        "12345678é"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(utf8_valid(slice_string(good[i])));
     assert_true(utf8_valid(slice_make("a\0b", 3)));
@@ -20,10 +21,10 @@ static void test_well_formed_text_is_valid(void **state)
 static void test_ill_formed_text_is_invalid(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"\x80",         "\xc0\xaf",         "\xc1\x81",
-                                      "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xed\xbf\xbf",
-                                      "\xe2\x82",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xff", "12345678\xc3", "é\xc3(", "abc\xe2\x28\xa1"};
+    static const char *const bad[] = {
+        "\x80",         "\xc0\xaf",     "\xc1\x81",         "\xe0\x9f\xbf",     "\xed\xa0\x80",
+        "\xed\xbf\xbf", "\xe2\x82",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+        "\xff",         "12345678\xc3", "é\xc3(",           "abc\xe2\x28\xa1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(utf8_valid(slice_string(bad[i])));
 }

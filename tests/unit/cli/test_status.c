@@ -210,27 +210,26 @@ static void test_status_prints_tables(void **state)
 {
     (void)state;
     assert_int_equal(status_with(document, false), CLI_OK);
-    assert_string_equal(
-        printed,
-        "gateway      plant7  degraded  (sluice 1.2.3, epoch 00ff)\n"
-        "trouble      disk full\n"
-        "uptime       3 min 05 s\n"
-        "config       /etc/s.json  loaded 2026-01-01T00:00:00Z\n"
-        "restart for  admin.tcp\n"
-        "             gateway.id\n"
-        "store        database 2.0 KiB  WAL 0 B  commits 3  failed 1\n"
-        "events       admitted 12  in flight 5 B\n"
-        "\n"
-        "LISTENER  CONNECTIONS  QOS 0  QOS 1  ACKNOWLEDGED  REFUSED  PAUSED\n"
-        "lan                 1      2     10             9        0       0\n"
-        "\n"
-        "STREAM  FIRST              NEXT   STORED  STATE\n"
-        "events      5  9007199254740993  1.5 KiB  full\n"
-        "\n"
-        "UPSTREAM  STATE  STREAM  NEXT  LAG  LAG BYTES  TROUBLE\n"
-        "cloud     up     events     7    6      100 B  \n"
-        "                 alerts     0    0        0 B  \n"
-        "idle      down   -          -    -          -  refused\n");
+    assert_string_equal(printed,
+                        "gateway      plant7  degraded  (sluice 1.2.3, epoch 00ff)\n"
+                        "trouble      disk full\n"
+                        "uptime       3 min 05 s\n"
+                        "config       /etc/s.json  loaded 2026-01-01T00:00:00Z\n"
+                        "restart for  admin.tcp\n"
+                        "             gateway.id\n"
+                        "store        database 2.0 KiB  WAL 0 B  commits 3  failed 1\n"
+                        "events       admitted 12  in flight 5 B\n"
+                        "\n"
+                        "LISTENER  CONNECTIONS  QOS 0  QOS 1  ACKNOWLEDGED  REFUSED  PAUSED\n"
+                        "lan                 1      2     10             9        0       0\n"
+                        "\n"
+                        "STREAM  FIRST              NEXT   STORED  STATE\n"
+                        "events      5  9007199254740993  1.5 KiB  full\n"
+                        "\n"
+                        "UPSTREAM  STATE  STREAM  NEXT  LAG  LAG BYTES  TROUBLE\n"
+                        "cloud     up     events     7    6      100 B  \n"
+                        "                 alerts     0    0        0 B  \n"
+                        "idle      down   -          -    -          -  refused\n");
 }
 
 static void test_status_as_json_is_the_document_as_it_came(void **state)

@@ -47,7 +47,8 @@ static void test_a_name_cannot_play_with_the_terminal(void **state)
 {
     (void)state;
     struct table table = TABLE_INIT;
-    TABLE_ADD(&table, "a\x1b[2J\n\x7f\xc2\x9b\xff" "b");
+    TABLE_ADD(&table, "a\x1b[2J\n\x7f\xc2\x9b\xff"
+                      "b");
     assert_string_equal(print(&table), "a?[2J????b\n");
 }
 

@@ -169,11 +169,10 @@ static void test_a_line_holds_the_event(void **state)
     append("events", &event);
     assert_int_equal(store_commit(store), 0);
     assert_int_equal(tail("events", 0, CLI_TAIL_ALL), CLI_OK);
-    assert_string_equal(
-        printed, "{\"offset\":0,\"topic\":\"site/a/telemetry\",\"device\":\"a\","
-                 "\"type\":\"telemetry\",\"received\":\"2023-11-14T22:13:20Z\","
-                 "\"quality\":\"synced\",\"time\":\"2020-09-13T12:26:40Z\","
-                 "\"payload\":\"{\\\"t\\\":21.5}\"}\n");
+    assert_string_equal(printed, "{\"offset\":0,\"topic\":\"site/a/telemetry\",\"device\":\"a\","
+                                 "\"type\":\"telemetry\",\"received\":\"2023-11-14T22:13:20Z\","
+                                 "\"quality\":\"synced\",\"time\":\"2020-09-13T12:26:40Z\","
+                                 "\"payload\":\"{\\\"t\\\":21.5}\"}\n");
 }
 
 static void test_bytes_that_are_no_text_are_base64(void **state)

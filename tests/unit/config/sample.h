@@ -61,13 +61,13 @@ static const struct config_section stream_section = {
     .name_at = offsetof(struct stream_config, name), .check = check_stream};
 
 static const struct config_key replica_keys[] = {
-    {"name", CONFIG_FIELD(STRING, struct replica_config, name), .required = true,
-     .example = "east", .help = "Its name."},
+    {"name", CONFIG_FIELD(STRING, struct replica_config, name), .required = true, .example = "east",
+     .help = "Its name."},
     {"to", CONFIG_FIELD(ADDRESS, struct replica_config, to), .required = true,
      .example = "10.0.0.2:7000", .help = "Where it listens."}};
 
-static const struct config_section replica_section = {
-    "replica", CONFIG_KEYS(replica_keys), .size = sizeof(struct replica_config)};
+static const struct config_section replica_section = {"replica", CONFIG_KEYS(replica_keys),
+                                                      .size = sizeof(struct replica_config)};
 
 static const struct config_key store_keys[] = {
     {"path", CONFIG_FIELD(PATH, struct store_config, path), .default_text = "store.db",
@@ -90,7 +90,7 @@ static const struct config_key store_keys[] = {
     {"replicas", CONFIG_FIELD(LIST, struct store_config, replicas), .section = &replica_section,
      .max = 8, .help = "Copies."}};
 
-static const struct config_section store_section = {
-    "store", CONFIG_KEYS(store_keys), .size = sizeof(struct store_config)};
+static const struct config_section store_section = {"store", CONFIG_KEYS(store_keys),
+                                                    .size = sizeof(struct store_config)};
 
 #endif

@@ -201,7 +201,7 @@ static cJSON *load_cases(void)
     char path[4096];
     const char *shared = getenv("SLUICE_SHARED");
     snprintf(path, sizeof(path), "%s/conformance/cloudevents/mqtt-binding.json",
-             shared ? shared : "../shared");
+             shared ? shared : SHARED_DEFAULT);
     FILE *file = fopen(path, "rb");
     if (!file && getenv("CI"))
         fail_msg("%s is missing", path);
@@ -227,9 +227,9 @@ static const char *member(const cJSON *object, const char *name)
 static bool emitted(const cJSON *test)
 {
     const cJSON *direction;
-    cJSON_ArrayForEach(direction, cJSON_GetObjectItem(test, "directions"))
-        if (strcmp(direction->valuestring, "emit") == 0)
-            return true;
+    cJSON_ArrayForEach(
+        direction, cJSON_GetObjectItem(test, "directions")) if (strcmp(direction->valuestring,
+                                                                       "emit") == 0) return true;
     return false;
 }
 
@@ -243,7 +243,8 @@ static struct slice payload_of(const cJSON *cases, const cJSON *test, uint8_t *b
 {
     const char *id = member(cJSON_GetObjectItem(test, "event"), "id");
     const cJSON *twin;
-    cJSON_ArrayForEach(twin, cases) {
+    cJSON_ArrayForEach(twin, cases)
+    {
         const char *hex = member(cJSON_GetObjectItem(twin, "publish"), "payload_hex");
         const char *twin_id = member(cJSON_GetObjectItem(twin, "event"), "id");
         if (!hex || !twin_id || strcmp(twin_id, id) != 0)
@@ -264,7 +265,8 @@ static void build(const cJSON *event, struct slice payload, char texts[8][32],
     *ce = (struct cloudevent){.data = payload};
     unsigned used = 0;
     const cJSON *item;
-    cJSON_ArrayForEach(item, event) {
+    cJSON_ArrayForEach(item, event)
+    {
         if (strcmp(item->string, "data") == 0 || strcmp(item->string, "data_base64") == 0)
             continue;
         if (strcmp(item->string, "datacontenttype") == 0) {
@@ -306,7 +308,8 @@ static void check_binary(const cJSON *test, const struct cloudevent *ce)
     const cJSON *publish = cJSON_GetObjectItem(test, "publish");
     const cJSON *properties = cJSON_GetObjectItem(publish, "user_properties"), *pair;
     assert_int_equal(cJSON_GetArraySize(properties), ce->count);
-    cJSON_ArrayForEach(pair, properties) {
+    cJSON_ArrayForEach(pair, properties)
+    {
         const struct cloudevent_attribute *a = find(ce, cJSON_GetArrayItem(pair, 0)->valuestring);
         assert_non_null(a);
         assert_true(slice_equal_string(a->value, cJSON_GetArrayItem(pair, 1)->valuestring));
@@ -322,7 +325,8 @@ static void test_conformance_cases_are_emitted_as_the_binding_says(void **state)
         skip();
     const cJSON *cases = cJSON_GetObjectItem(root, "cases"), *test;
     unsigned checked = 0;
-    cJSON_ArrayForEach(test, cases) {
+    cJSON_ArrayForEach(test, cases)
+    {
         if (!emitted(test))
             continue;
         uint8_t buffer[1024];

@@ -47,8 +47,10 @@ static void test_what_is_formatted_parses_back(void **state)
 static void test_texts_that_are_no_id_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "/", "events", "events/", "/7", "events/07", "events/x",
-                                      "events/18446744073709551616", "events/7x", "7"};
+    static const char *const bad[] = {
+        "",          "/",         "events",   "events/",
+        "/7",        "events/07", "events/x", "events/18446744073709551616",
+        "events/7x", "7"};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct slice stream;
         uint64_t offset;

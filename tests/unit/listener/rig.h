@@ -230,8 +230,8 @@ static inline void peer_send(struct peer *peer, const void *data, size_t len)
 static inline size_t peer_poll(struct peer *peer)
 {
     while (!peer->ended && peer->len < sizeof peer->got) {
-        ssize_t n = recv(peer->fd, peer->got + peer->len, sizeof peer->got - peer->len,
-                         MSG_DONTWAIT);
+        ssize_t n =
+            recv(peer->fd, peer->got + peer->len, sizeof peer->got - peer->len, MSG_DONTWAIT);
         if (n > 0)
             peer->len += (size_t)n;
         else if (n == 0 || errno != EAGAIN)
@@ -272,8 +272,18 @@ static inline void peer_expect_end(struct peer *peer)
 static inline size_t make_connect(uint8_t *out, unsigned level, const char *id, unsigned keep_alive)
 {
     size_t n = strlen(id);
-    uint8_t head[] = {0x10, 0, 0, 4, 'M', 'Q', 'T', 'T', (uint8_t)level, 2,
-                      (uint8_t)(keep_alive >> 8), (uint8_t)keep_alive};
+    uint8_t head[] = {0x10,
+                      0,
+                      0,
+                      4,
+                      'M',
+                      'Q',
+                      'T',
+                      'T',
+                      (uint8_t)level,
+                      2,
+                      (uint8_t)(keep_alive >> 8),
+                      (uint8_t)keep_alive};
     size_t at = sizeof head;
     memcpy(out, head, sizeof head);
     if (level == 5)

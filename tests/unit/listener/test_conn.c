@@ -51,8 +51,13 @@ static void test_packets_of_all_sizes_survive_any_cut(void **state)
     struct bytes stream = BYTES_INIT(8 << 20);
     for (size_t i = 0; i < COUNT; i++) {
         uint32_t remaining = (uint32_t)sizes[i] + 3;
-        const uint8_t head[] = {0x30, (uint8_t)(remaining | 0x80), (uint8_t)(remaining >> 7 | 0x80),
-                                (uint8_t)(remaining >> 14), 0, 1, 't'};
+        const uint8_t head[] = {0x30,
+                                (uint8_t)(remaining | 0x80),
+                                (uint8_t)(remaining >> 7 | 0x80),
+                                (uint8_t)(remaining >> 14),
+                                0,
+                                1,
+                                't'};
         /* lengths must be minimal: three bytes, two, or one */
         size_t digits = remaining > 16383 ? 3 : remaining > 127 ? 2 : 1;
         assert_int_equal(bytes_append(&stream, head, 1 + digits), 0);
@@ -163,9 +168,9 @@ static void test_connect_must_come_in_time(void **state)
 static void test_takeover_ends_the_older_connection(void **state)
 {
     (void)state;
-    static const uint8_t with_will[] = {0x10, 25,  0,   4,   'M', 'Q', 'T', 'T', 5,
-                                        0x06, 0,   60,  0,   0,   3,   'd', 'e', 'v',
-                                        0,    0,   1,   'w', 0,   3,   'o', 'f', 'f'};
+    static const uint8_t with_will[] = {0x10, 25, 0,  4,   'M', 'Q', 'T', 'T', 5,
+                                        0x06, 0,  60, 0,   0,   3,   'd', 'e', 'v',
+                                        0,    0,  1,  'w', 0,   3,   'o', 'f', 'f'};
     struct rig rig;
     rig_init(&rig, 0, NO_LIMIT, "");
     struct peer *old = peer_new(&rig);
@@ -188,8 +193,9 @@ static void test_takeover_ends_the_older_connection(void **state)
 static void test_lost_connection_publishes_the_will(void **state)
 {
     (void)state;
-    static const uint8_t with_will[] = {0x10, 23,  0,   4, 'M', 'Q', 'T', 'T', 4,   0x06, 0,  60, 0,
-                                        3,    'd', 'e', 'v', 0, 1,   'w', 0,   3,   'o', 'f', 'f'};
+    static const uint8_t with_will[] = {0x10, 23,  0,  4, 'M', 'Q', 'T', 'T', 4,
+                                        0x06, 0,   60, 0, 3,   'd', 'e', 'v', 0,
+                                        1,    'w', 0,  3, 'o', 'f', 'f'};
     struct rig rig;
     struct event event;
     size_t position = 0;
@@ -232,9 +238,9 @@ static void test_bytes_that_are_no_packet_end_the_connection(void **state)
         size_t len;
         unsigned reason;
     } rows[] = {{"\x00\x00", 2, MQTT_MALFORMED_PACKET},
-                {"\x36\x05", 2, MQTT_MALFORMED_PACKET},                      /* QoS 3 */
-                {"\x30\xff\xff\xff\xff\x7f", 6, MQTT_MALFORMED_PACKET},      /* length */
-                {"\x30\x80\x80\x80\x01", 5, MQTT_PACKET_TOO_LARGE},          /* 2 MiB */
+                {"\x36\x05", 2, MQTT_MALFORMED_PACKET},                 /* QoS 3 */
+                {"\x30\xff\xff\xff\xff\x7f", 6, MQTT_MALFORMED_PACKET}, /* length */
+                {"\x30\x80\x80\x80\x01", 5, MQTT_PACKET_TOO_LARGE},     /* 2 MiB */
                 {"\xd0\x00", 2, MQTT_PROTOCOL_ERROR}};
     struct rig rig;
     rig_init(&rig, 0, NO_LIMIT, "\"max_packet_bytes\": \"1MiB\"");
@@ -260,8 +266,8 @@ static void test_bytes_that_are_no_packet_end_the_connection(void **state)
 static void test_refused_client_is_told_before_the_close(void **state)
 {
     (void)state;
-    static const uint8_t old[] = {0x10, 17,  0, 6, 'M', 'Q', 'I', 's', 'd', 'p',
-                                  3,    2,   0, 60, 0,   3,   'd', 'e', 'v'};
+    static const uint8_t old[] = {0x10, 17, 0, 6,  'M', 'Q', 'I', 's', 'd', 'p',
+                                  3,    2,  0, 60, 0,   3,   'd', 'e', 'v'};
     struct rig rig;
     rig_init(&rig, 0, NO_LIMIT, "");
     struct peer *peer = peer_new(&rig);

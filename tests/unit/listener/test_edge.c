@@ -104,8 +104,8 @@ static void test_reading_pauses_at_the_mark_and_resumes_below_half(void **state)
     rig_until(&rig, rig_metric(&rig, METRIC_CONNECTIONS_PAUSED) == 0);
     do
         rig_answer_all(&rig);
-    while (rig_round(&rig), edge_in_flight(rig.edge) > 0 ||
-                                rig_metric(&rig, METRIC_EVENTS_ACKNOWLEDGED) < sent + 1);
+    while (rig_round(&rig),
+           edge_in_flight(rig.edge) > 0 || rig_metric(&rig, METRIC_EVENTS_ACKNOWLEDGED) < sent + 1);
     peer_expect_literal(other, "\x40\x02\x00\x01");
     peer_free(peer);
     peer_free(other);
@@ -122,9 +122,14 @@ static void test_packet_larger_than_the_mark_passes(void **state)
     size_t position = 0;
     uint8_t *payload = malloc(PAYLOAD);
     const uint32_t remaining = PAYLOAD + 3;
-    const uint8_t head[] = {0x30, (uint8_t)(remaining | 0x80), (uint8_t)(remaining >> 7 | 0x80),
-                            (uint8_t)(remaining >> 14 | 0x80), (uint8_t)(remaining >> 21),
-                            0,    1, 't'};
+    const uint8_t head[] = {0x30,
+                            (uint8_t)(remaining | 0x80),
+                            (uint8_t)(remaining >> 7 | 0x80),
+                            (uint8_t)(remaining >> 14 | 0x80),
+                            (uint8_t)(remaining >> 21),
+                            0,
+                            1,
+                            't'};
     assert_non_null(payload);
     for (size_t i = 0; i < PAYLOAD; i++)
         payload[i] = (uint8_t)(i * 7 + i / 251);
@@ -212,9 +217,9 @@ static void test_full_queue_is_tried_again(void **state)
 static void test_shutdown_answers_what_it_received_and_says_goodbye(void **state)
 {
     (void)state;
-    static const uint8_t with_will[] = {0x10, 25,  0,   4,   'M', 'Q', 'T', 'T', 5,
-                                        0x06, 0,   60,  0,   0,   3,   'd', 'e', 'v',
-                                        0,    0,   1,   'w', 0,   3,   'o', 'f', 'f'};
+    static const uint8_t with_will[] = {0x10, 25, 0,  4,   'M', 'Q', 'T', 'T', 5,
+                                        0x06, 0,  60, 0,   0,   3,   'd', 'e', 'v',
+                                        0,    0,  1,  'w', 0,   3,   'o', 'f', 'f'};
     struct rig rig;
     uint8_t late[64];
     rig_init(&rig, 0, NO_LIMIT, "");
@@ -267,8 +272,8 @@ static void test_new_limits_are_for_new_connections(void **state)
     struct listener_config config;
     rig_init(&rig, 0, NO_LIMIT, "");
     struct peer *old = peer_open(&rig, 5, "old", 60);
-    snprintf(text, sizeof text,
-             "{\"name\": \"%s\", \"anonymous\": true, \"receive_maximum\": 1}", rig.name);
+    snprintf(text, sizeof text, "{\"name\": \"%s\", \"anonymous\": true, \"receive_maximum\": 1}",
+             rig.name);
     assert_int_equal(config_read_text(&listener_section, text, NULL, &config), 0);
     edge_reconfigure(rig.edge, &config, 1);
     config_section_deinit(&listener_section, &config);
@@ -317,7 +322,8 @@ static void test_foreign_address_is_explained(void **state)
     rig_init(&rig, 0, NO_LIMIT, "");
     assert_int_equal(config_read_text(&listener_section,
                                       "{\"bind\": \"192.0.2.1:1883\", \"anonymous\": true}", NULL,
-                                      &config), 0);
+                                      &config),
+                     0);
     assert_int_equal(edge_listen(rig.edge, &config, &error), -EADDRNOTAVAIL);
     assert_non_null(strstr(error.what, "192.0.2.1:1883"));
     assert_true(strlen(error.mend) > 0);
@@ -334,7 +340,8 @@ static void test_localhost_is_listened_on(void **state)
     rig_init(&rig, 0, NO_LIMIT, "");
     assert_int_equal(config_read_text(&listener_section,
                                       "{\"bind\": \"localhost:0\", \"anonymous\": true}", NULL,
-                                      &config), 0);
+                                      &config),
+                     0);
     assert_int_equal(edge_listen(rig.edge, &config, &error), 0);
     assert_true(edge_port(rig.edge, "localhost:0") > 0);
     config_section_deinit(&listener_section, &config);

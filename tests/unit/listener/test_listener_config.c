@@ -71,9 +71,9 @@ static void test_loopback_addresses_are_known(void **state)
     static const struct {
         char host[16];
         bool loopback;
-    } rows[] = {{"127.0.0.1", true}, {"127.9.9.9", true}, {"::1", true},  {"localhost", true},
-                {"0.0.0.0", false},  {"::", false},       {"10.0.0.1", false}, {"host", false},
-                {"127.evil", false}};
+    } rows[] = {{"127.0.0.1", true}, {"127.9.9.9", true}, {"::1", true},
+                {"localhost", true}, {"0.0.0.0", false},  {"::", false},
+                {"10.0.0.1", false}, {"host", false},     {"127.evil", false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char host[16];
         memcpy(host, rows[i].host, sizeof host);

@@ -71,8 +71,9 @@ static void test_freed_object_is_not_called_in_the_same_round(void **state)
     assert_int_equal(loop_new(&trace.loop), 0);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
-        assert_int_equal(loop_io_new(trace.loop, pairs[i][0], on_first_frees_both, NULL, &trace,
-                                     &trace.io[i]), 0);
+        assert_int_equal(
+            loop_io_new(trace.loop, pairs[i][0], on_first_frees_both, NULL, &trace, &trace.io[i]),
+            0);
         assert_int_equal(loop_io_want_read(trace.io[i], true), 0);
         assert_int_equal(write(pairs[i][1], "x", 1), 1);
     }

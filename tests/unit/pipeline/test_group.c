@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 static const struct group_limits at_once = {.max_events = 10, .max_bytes = 1000};
-static const struct group_limits delayed = {.max_delay_us = 100, .max_events = 10, .max_bytes = 1000};
+static const struct group_limits delayed = {
+    .max_delay_us = 100, .max_events = 10, .max_bytes = 1000};
 
 static void test_an_empty_group_is_never_due(void **state)
 {

@@ -113,8 +113,8 @@ static inline struct mqtt_frame client_take(struct client *c)
     assert_true(c->out.len > 0);
     assert_true(c->out.len <= sizeof memory);
     memcpy(memory, c->out.data, c->out.len);
-    assert_int_equal(
-        mqtt_frame_next(slice_make(memory, c->out.len), MQTT_PACKET_MAX_BYTES, &frame), 0);
+    assert_int_equal(mqtt_frame_next(slice_make(memory, c->out.len), MQTT_PACKET_MAX_BYTES, &frame),
+                     0);
     bytes_consume(&c->out, frame.consumed);
     return frame;
 }
@@ -187,10 +187,8 @@ static inline int client_answer(struct client *c, enum ingest_outcome outcome)
 
 static inline struct mqtt_connect client_connect_packet(enum mqtt_level level, const char *id)
 {
-    return (struct mqtt_connect){.level = level,
-                                 .clean_start = true,
-                                 .keep_alive_s = 60,
-                                 .client_id = slice_string(id)};
+    return (struct mqtt_connect){
+        .level = level, .clean_start = true, .keep_alive_s = 60, .client_id = slice_string(id)};
 }
 
 /* A client that is connected, with its CONNACK read. */

@@ -90,8 +90,8 @@ static void test_311_empty_client_id_needs_clean_session(void **state)
 /* [MQTT-3.1.2-2] */
 static void test_mqtt_31_is_refused_with_a_return_code(void **state)
 {
-    static const uint8_t old[] = {0x10, 17,  0, 6, 'M', 'Q', 'I', 's', 'd', 'p',
-                                  3,    2,   0, 60, 0,   3,   'd', 'e', 'v'};
+    static const uint8_t old[] = {0x10, 17, 0, 6,  'M', 'Q', 'I', 's', 'd', 'p',
+                                  3,    2,  0, 60, 0,   3,   'd', 'e', 'v'};
     struct client c;
     client_init(&c, *state, &client_limits);
     assert_int_equal(client_send_raw(&c, old, sizeof old), SESSION_REFUSED);
@@ -103,7 +103,7 @@ static void test_mqtt_31_is_refused_with_a_return_code(void **state)
 
 static void test_mqtt_6_is_refused_with_a_reason_code(void **state)
 {
-    static const uint8_t next[] = {0x10, 16, 0, 4,  'M', 'Q', 'T', 'T', 6,
+    static const uint8_t next[] = {0x10, 16, 0,  4, 'M', 'Q', 'T', 'T', 6,
                                    2,    0,  60, 0, 0,   3,   'd', 'e', 'v'};
     struct client c;
     client_init(&c, *state, &client_limits);

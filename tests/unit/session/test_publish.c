@@ -41,8 +41,8 @@ static void test_properties_become_attributes_in_order(void **state)
     struct bytes raw = BYTES_INIT(1024);
     struct mqtt_publish publish = {.topic = SLICE_LITERAL("t"), .packet_id = 1, .qos = 1};
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(mqtt_user_property_append(&raw, slice_string(names[i]),
-                                                   SLICE_LITERAL("value")), 0);
+        assert_int_equal(
+            mqtt_user_property_append(&raw, slice_string(names[i]), SLICE_LITERAL("value")), 0);
     publish.properties.raw = bytes_slice(&raw);
     publish.properties.present = MQTT_PRESENT(MQTT_USER_PROPERTY);
     mqtt_property_set_integer(&publish.properties, MQTT_PAYLOAD_FORMAT, 1);

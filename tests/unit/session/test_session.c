@@ -121,8 +121,7 @@ static void open_with_will(struct client *c, struct session_registry *registry,
     if (level == MQTT_5_0) {
         mqtt_property_set_slice(&connect.will.properties, MQTT_CONTENT_TYPE,
                                 SLICE_LITERAL("text/plain"));
-        mqtt_property_set_slice(&connect.will.properties, MQTT_RESPONSE_TOPIC,
-                                SLICE_LITERAL("re"));
+        mqtt_property_set_slice(&connect.will.properties, MQTT_RESPONSE_TOPIC, SLICE_LITERAL("re"));
         mqtt_property_set_integer(&connect.will.properties, MQTT_WILL_DELAY, 30);
     }
     client_init(c, registry, &client_limits);

@@ -233,8 +233,7 @@ void fake_broker_start(struct fake_broker *b, const struct fake_broker_rules *ru
     b->messages = calloc(FAKE_BROKER_MESSAGES_MAX, sizeof(*b->messages));
     assert(b->messages);
     b->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     int r = bind(b->listener, (struct sockaddr *)&address, len);
     r |= listen(b->listener, 16);

@@ -14,23 +14,23 @@
 enum { FAKE_BROKER_MESSAGES_MAX = 200000, FAKE_BROKER_TEXT_MAX = 64 };
 
 struct fake_broker_rules {
-    bool deaf;                   /* closes every connection at once */
-    bool refuse_5;               /* answers a 5.0 CONNECT as a server that knows only 3.1.1 */
-    unsigned connack_reason;     /* 0: accepted */
-    unsigned receive_maximum;    /* 0: not said */
-    unsigned maximum_packet;     /* 0: not said */
-    int maximum_qos;             /* -1: not said */
-    bool silent;                 /* acknowledges nothing */
-    unsigned hold;               /* acknowledges only when so many wait, then all; 0: at once */
-    unsigned close_after;        /* closes after so many PUBLISHes of a connection; 0: never */
-    const char *refuse_payload;  /* PUBACK refuse_reason for this payload */
+    bool deaf;                  /* closes every connection at once */
+    bool refuse_5;              /* answers a 5.0 CONNECT as a server that knows only 3.1.1 */
+    unsigned connack_reason;    /* 0: accepted */
+    unsigned receive_maximum;   /* 0: not said */
+    unsigned maximum_packet;    /* 0: not said */
+    int maximum_qos;            /* -1: not said */
+    bool silent;                /* acknowledges nothing */
+    unsigned hold;              /* acknowledges only when so many wait, then all; 0: at once */
+    unsigned close_after;       /* closes after so many PUBLISHes of a connection; 0: never */
+    const char *refuse_payload; /* PUBACK refuse_reason for this payload */
     unsigned refuse_reason;
-    unsigned refuse_times;       /* so often, then it is accepted */
+    unsigned refuse_times; /* so often, then it is accepted */
 };
 
 struct fake_broker_message {
     char topic[FAKE_BROKER_TEXT_MAX], payload[FAKE_BROKER_TEXT_MAX]; /* cut */
-    unsigned properties_bytes; /* 5.0 */
+    unsigned properties_bytes;                                       /* 5.0 */
     bool retain, acknowledged;
     unsigned connection;
 };
@@ -44,8 +44,8 @@ struct fake_broker {
     struct fake_broker_rules rules;
     unsigned connections; /* accepted */
     int64_t connect_us[64];
-    unsigned level;       /* protocol level of the last CONNECT */
-    bool disconnected;    /* the last connection said DISCONNECT */
+    unsigned level;    /* protocol level of the last CONNECT */
+    bool disconnected; /* the last connection said DISCONNECT */
     char client_id[FAKE_BROKER_TEXT_MAX];
     unsigned unacknowledged, unacknowledged_most;
     size_t count;

@@ -22,8 +22,7 @@ struct fixture {
 
 static void add(struct fixture *f, enum attribute_kind kind, const char *name, const char *value)
 {
-    struct attribute a = {
-        .kind = kind, .name = slice_string(name), .value = slice_string(value)};
+    struct attribute a = {.kind = kind, .name = slice_string(name), .value = slice_string(value)};
     assert_int_equal(attribute_append(&f->attributes, &a), 0);
     f->event.attributes = bytes_slice(&f->attributes);
 }
@@ -208,7 +207,8 @@ static void test_a_topic_that_cannot_be_published_is_an_outcome(void **state)
 static void test_damaged_attributes_are_an_error_not_a_crash(void **state)
 {
     struct fixture *f = *state;
-    f->event.attributes = SLICE_LITERAL("\0\0\x05" "ab");
+    f->event.attributes = SLICE_LITERAL("\0\0\x05"
+                                        "ab");
     for (int envelope = UPSTREAM_RAW; envelope <= UPSTREAM_STRUCTURED; envelope++) {
         f->rules.envelope = (enum upstream_envelope)envelope;
         assert_true(envelope_encode(&f->envelope, &f->rules, &f->event, 1) < 0);

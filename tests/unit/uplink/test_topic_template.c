@@ -53,8 +53,12 @@ static void test_templates_that_make_no_topic_are_refused_with_the_reason(void *
     (void)state;
     static const struct {
         const char *text, *what;
-    } bad[] = {{"", "empty"},           {"a/${topik}", "${topik}"}, {"a/${topic", "no \"}\""},
-               {"a/+/${topic}", "wildcard"}, {"a/#", "wildcard"},   {"\xff", "UTF-8"},
+    } bad[] = {{"", "empty"},
+               {"a/${topik}", "${topik}"},
+               {"a/${topic", "no \"}\""},
+               {"a/+/${topic}", "wildcard"},
+               {"a/#", "wildcard"},
+               {"\xff", "UTF-8"},
                {"${}", "${}"}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct topic_template t;
