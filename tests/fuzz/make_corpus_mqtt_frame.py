@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpus of fuzz_mqtt_frame: valid packets of every type, both levels,
-one file each, and one stream of several. Run it in this folder; the files are kept in the repository."""
+"""Writes the seed corpus of fuzz_mqtt_frame: valid packets of every type, both levels, one file
+each, and one stream of several. Run it in this folder; the files are kept in the repository."""
 import pathlib
 import struct
 
