@@ -14,6 +14,7 @@
 #include "gateway_config.h"
 #include "gateway_reload.h"
 #include "gateway_uplinks.h"
+#include "heap.h"
 #include "listener/edge.h"
 #include "listener/loop.h"
 #include "pipeline/pipeline.h"
@@ -26,6 +27,7 @@ enum {
     TICK_US = 20 * 1000,              /* while shutting down */
     UPLINK_STOP_MAX_US = 5000 * 1000, /* for the last acknowledgements of the upstreams */
     RECEIPTS_MAX_US = 5000 * 1000,    /* for the last commit and its acknowledgements */
+    MEMORY_US = 5000 * 1000,          /* between looks at what the heap holds for nothing */
     SIGNALS = 3
 };
 
@@ -48,7 +50,8 @@ struct gateway {
     struct gateway_uplinks *uplinks;
     struct admin *admin;
     struct loop_signal *signals[SIGNALS];
-    struct loop_timer *tick, *watchdog;
+    struct loop_timer *tick, *watchdog, *memory;
+    uint64_t commits_seen; /* when memory was last given back */
     enum gateway_stage stage;
     int64_t stage_since_us, started_us, config_loaded_us;
     struct gateway_restart_keys restart_keys;
@@ -59,7 +62,7 @@ struct gateway {
 static void gateway_info(void *data, struct admin_info *ret)
 {
     const struct gateway *g = data;
-    bool open = metric_get(metric_process(), METRIC_STORE_DEGRADED) == 0;
+    bool open = pipeline_store_open(g->pipeline);
     *ret = (struct admin_info){
         .state = g->stage == GATEWAY_RUNNING ? ADMIN_RUNNING : ADMIN_STOPPING,
         .version = SLUICE_VERSION,
@@ -82,6 +85,7 @@ static int gateway_open_store(struct gateway *g, struct error *error)
         .gateway_id = config->gateway.id,
         .config = &config->store,
         .clock = &clock_system,
+        .background_checkpoints = true,
     };
     int r = store_new(&options, &g->store);
     if (r)
@@ -267,6 +271,19 @@ static void gateway_watchdog(void *data)
     (void)loop_timer_start(g->watchdog, supervisor_watchdog_interval_us());
 }
 
+/* What a burst, a slow disk or a backlog made the heap grow to lies free in its middle afterwards,
+ * where free() does not give it back. An idle gateway has nothing to look for. */
+static void gateway_give_back_memory(void *data)
+{
+    struct gateway *g = data;
+    uint64_t commits = metric_get(metric_process(), METRIC_COMMITS) +
+                       metric_get(metric_process(), METRIC_CURSOR_COMMITS);
+    if (commits != g->commits_seen)
+        heap_give_back();
+    g->commits_seen = commits;
+    (void)loop_timer_start(g->memory, MEMORY_US);
+}
+
 static void gateway_reload_and_tend(void *data)
 {
     struct gateway *g = data;
@@ -286,7 +303,9 @@ static int gateway_watch(struct gateway *g)
     for (int i = 0; i < SIGNALS && !r; i++)
         r = loop_signal_new(g->loop, signals[i].number, signals[i].function, g, &g->signals[i]);
     if (r || (r = loop_timer_new(g->loop, gateway_tick, g, &g->tick)) ||
-        (r = loop_timer_new(g->loop, gateway_watchdog, g, &g->watchdog)))
+        (r = loop_timer_new(g->loop, gateway_watchdog, g, &g->watchdog)) ||
+        (r = loop_timer_new(g->loop, gateway_give_back_memory, g, &g->memory)) ||
+        (r = loop_timer_start(g->memory, MEMORY_US)))
         return r;
     int64_t interval_us = supervisor_watchdog_interval_us();
     return interval_us ? loop_timer_start(g->watchdog, interval_us) : 0;
@@ -330,6 +349,7 @@ struct gateway *gateway_free(struct gateway *g)
             loop_signal_free(g->signals[i]);
         loop_timer_free(g->tick);
         loop_timer_free(g->watchdog);
+        loop_timer_free(g->memory);
     }
     gateway_uplinks_free(g->uplinks);
     admin_free(g->admin);

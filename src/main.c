@@ -13,6 +13,7 @@
 #include "config/reference.h"
 #include "gateway.h"
 #include "gateway_config.h"
+#include "heap.h"
 #include "sluice/version.h"
 #include "uplink/uplink.h"
 
@@ -43,6 +44,7 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
     int exit_code = read_arguments(&arguments, command, argc, argv);
     if (exit_code >= 0)
         return exit_code;
+    heap_init();
     signal(SIGPIPE, SIG_IGN);
     uplink_library_init();
     struct error error = ERROR_INIT;

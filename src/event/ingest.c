@@ -6,8 +6,15 @@
 
 #include "event/event.h"
 
-/* A batch that grew beyond this for one large packet gives the memory back. */
-enum { KEEP_BYTES = 2 * INGEST_BATCH_TARGET_BYTES, ALIGNMENT = 8 };
+/* A batch that grew beyond this for one large packet gives the memory back. Memory grows by powers
+ * of two: the next one above the target takes what a last read of a connection adds. */
+enum {
+    KEEP_BYTES = 256 * 1024,
+    KEEP_MIN_BYTES = 32 * 1024,
+    KEEP_SHARE = 4, /* a burst that is over: memory is kept up to so many times what was used */
+    ALIGNMENT = 8
+};
+static_assert(INGEST_BATCH_TARGET_BYTES + 64 * 1024 <= KEEP_BYTES, "a full batch is kept");
 
 static_assert(sizeof(struct ingest_record) % ALIGNMENT == 0, "records stay aligned");
 
@@ -41,7 +48,10 @@ struct ingest_batch *ingest_batch_free(struct ingest_batch *batch)
 
 void ingest_batch_reset(struct ingest_batch *batch)
 {
-    bytes_reset(&batch->bytes, KEEP_BYTES);
+    size_t used = KEEP_SHARE * batch->bytes.len;
+    bytes_reset(&batch->bytes, used < KEEP_MIN_BYTES ? KEEP_MIN_BYTES
+                               : used < KEEP_BYTES   ? used
+                                                     : KEEP_BYTES);
     batch->count = 0;
     batch->item.bytes = sizeof *batch;
 }

@@ -28,7 +28,7 @@ enum ingest_kind {
 };
 
 enum {
-    INGEST_BATCH_TARGET_BYTES = 256 * 1024, /* pushed at the latest when it has grown to this */
+    INGEST_BATCH_TARGET_BYTES = 128 * 1024, /* pushed at the latest when it has grown to this */
     INGEST_RECORD_MAX_BYTES = 300 * 1024 * 1024
 };
 

@@ -227,6 +227,27 @@ static int conn_dispatch(struct conn *conn, struct slice in, struct session_turn
     return r;
 }
 
+static const char too_many[] = "too many large packets are being received at the same time";
+
+/* Ends the connection with the largest unfinished packet, if it is larger than size bytes: ordinary
+ * packets pass while others hold what there is with large ones. Whether there was one. */
+static bool evict_largest(struct edge *edge, size_t size)
+{
+    struct conn *largest = NULL, *conn;
+    uint32_t position = 0;
+    while ((conn = conn_table_next(&edge->table, &position)))
+        if (conn->partial.cap > (largest ? largest->partial.cap : size))
+            largest = conn;
+    if (!largest)
+        return false;
+    log_warn("listener", "client disconnected",
+             "listener=%s client=%s peer=%s reason=0x%02x why=\"%s\"", largest->listener->name,
+             LOG_QUOTE(session_client(&largest->session)), largest->peer,
+             (unsigned)MQTT_QUOTA_EXCEEDED, too_many);
+    conn_goodbye(largest, MQTT_QUOTA_EXCEEDED, too_many, CONN_END_ERROR);
+    return true;
+}
+
 /* Keeps the beginning of the next packet. 0 or -ENOMEM; SESSION_FAULT if all unfinished packets
  * together take too much memory. */
 static int keep_rest(struct conn *conn, struct slice in, size_t consumed, struct session_turn *turn)
@@ -245,8 +266,10 @@ static int keep_rest(struct conn *conn, struct slice in, size_t consumed, struct
         return result_fold(r);
     if (conn->partial.cap <= CONN_KEEP_BYTES || edge->partial_bytes <= edge->partial_max_bytes)
         return 0;
+    if (conn->partial.cap <= EDGE_JOIN_MAX_BYTES && evict_largest(edge, EDGE_JOIN_MAX_BYTES))
+        return 0;
     turn->reason = MQTT_QUOTA_EXCEEDED;
-    turn->detail = "too many large packets are being received at the same time";
+    turn->detail = too_many;
     r = session_goodbye(&conn->session, turn->reason, turn->detail, &conn->out);
     return r ? r : SESSION_FAULT;
 }
@@ -262,10 +285,7 @@ static void take_bytes(struct conn *conn, struct slice in)
     if (!r)
         r = keep_rest(conn, in, consumed, &turn);
     listener_count(conn->listener, &turn);
-    if (intake_due(&edge->intake))
-        edge_push(edge);
-    else
-        edge_request_round_end(edge);
+    edge_push_due(edge);
     conn_settle(conn, r, &turn);
 }
 
@@ -331,7 +351,9 @@ static void conn_readable(void *data)
     if (n == -EAGAIN || n == -EINTR)
         return;
     if (n <= 0) { /* closed or lost; without memory for a large packet it is as good as lost */
+        struct edge *edge = conn->edge;
         conn_close(conn);
+        edge_push_due(edge); /* the will */
         return;
     }
     conn->heard_us = clock_monotonic_us(conn->edge->clock);

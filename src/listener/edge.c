@@ -30,6 +30,14 @@ void edge_push(struct edge *edge)
         loop_timer_start(edge->retry, RETRY_US);
 }
 
+void edge_push_due(struct edge *edge)
+{
+    if (!edge->intake.blocked && intake_due(&edge->intake))
+        edge_push(edge);
+    else
+        edge_request_round_end(edge);
+}
+
 static void resume_if_low(struct edge *edge)
 {
     if (edge->stopped || !intake_low(&edge->intake))
@@ -114,8 +122,10 @@ void edge_sweep(struct edge *edge)
     uint32_t position = 0;
     struct conn *conn;
     while ((conn = conn_table_next(&edge->table, &position)))
-        if (!edge->stopped || conn->state == CONN_DRAIN)
+        if (!edge->stopped || conn->state == CONN_DRAIN) {
             conn_check_time(conn, now);
+            edge_push_due(edge); /* wills */
+        }
     bytes_reset(&edge->scratch, SCRATCH_KEEP_BYTES);
 }
 
@@ -255,8 +265,10 @@ void edge_shutdown(struct edge *edge)
     uint32_t position = 0;
     struct conn *conn;
     edge_stop_reading(edge);
-    while ((conn = conn_table_next(&edge->table, &position)))
+    while ((conn = conn_table_next(&edge->table, &position))) {
         conn_goodbye(conn, MQTT_SERVER_SHUTTING_DOWN, NULL, CONN_END_SHUTDOWN);
+        edge_push_due(edge); /* wills */
+    }
     flush_dirty(edge);
     position = 0;
     while ((conn = conn_table_next(&edge->table, &position)))

@@ -1,6 +1,7 @@
 #include "listener/intake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -10,9 +11,22 @@
 
 void intake_deinit(struct intake *intake)
 {
+    if (intake->open && intake->open->count)
+        log_error("listener", "events dropped unacknowledged: the pipeline did not take them",
+                  "events=%u", intake->open->count);
     intake->open = ingest_batch_free(intake->open);
     while (intake->pooled)
         ingest_batch_free(intake->pool[--intake->pooled]);
+}
+
+/* The one returned first: all of them take their turn, and so each gives back in time what a burst
+ * made it grow to. */
+static struct ingest_batch *take_pooled(struct intake *intake)
+{
+    struct ingest_batch *batch = intake->pool[0];
+    intake->pooled--;
+    memmove(intake->pool, intake->pool + 1, intake->pooled * sizeof(intake->pool[0]));
+    return batch;
 }
 
 int intake_batch(struct intake *intake, struct ingest_batch **ret)
@@ -20,7 +34,7 @@ int intake_batch(struct intake *intake, struct ingest_batch **ret)
     if (!intake->open) {
         int r = 0;
         if (intake->pooled)
-            intake->open = intake->pool[--intake->pooled];
+            intake->open = take_pooled(intake);
         else
             r = ingest_batch_new(intake->reply, &intake->open);
         if (r)

@@ -12,7 +12,7 @@ struct clock;
 struct ingest_batch;
 struct queue;
 
-enum { INTAKE_POOL_MAX = 8 };
+enum { INTAKE_POOL_MAX = 16 };
 
 struct intake {
     struct queue *pipeline;

@@ -54,7 +54,8 @@ struct edge {
     struct bytes scratch;     /* for sessions */
     uint8_t *receive;         /* EDGE_JOIN_MAX_BYTES + EDGE_RECEIVE_BYTES */
     size_t partial_bytes;     /* memory of unfinished packets of all connections */
-    size_t partial_max_bytes; /* beyond it the connection that wants more is closed */
+    size_t partial_max_bytes; /* beyond it the connection that wants more is closed, or, if that is
+                                 little, the one that has most */
     bool stopped;             /* edge_stop_reading() was called */
 };
 
@@ -63,6 +64,10 @@ void edge_sweep(struct edge *edge);
 
 /* Gives the open batch to the pipeline; if its queue is full, again a little later. */
 void edge_push(struct edge *edge);
+
+/* The same as soon as there is enough in the batch, else at the end of the round. Not while packets
+ * are decoded into the batch. */
+void edge_push_due(struct edge *edge);
 
 /* At the end of this round of the loop the open batch is pushed and dirty connections written. */
 void edge_request_round_end(struct edge *edge);

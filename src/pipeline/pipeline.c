@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ struct pipeline {
     struct range_feed *feeds[FEEDS_MAX];
     unsigned feed_count;
     struct item_list attaches; /* consumers that came before the store was open */
+    atomic_bool store_open; /* set once, after the open */
     pthread_t thread;
     bool started;
 };
@@ -90,6 +92,7 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     if (!p)
         return -ENOMEM;
     p->store = options->store;
+    atomic_init(&p->store_open, store_is_open(options->store));
     p->route = options->route;
     p->clock = options->clock;
     p->limits = options->limits;
@@ -265,6 +268,7 @@ static void pipeline_open(struct pipeline *p, int64_t now_us)
             p->retry_us = now_us + RETRY_US;
             return;
         }
+        atomic_store_explicit(&p->store_open, true, memory_order_release);
     }
     if (pipeline_resolve_streams(p)) {
         p->retry_us = now_us + RETRY_US;
@@ -529,6 +533,11 @@ int pipeline_start(struct pipeline *p)
         return result_origin(-r);
     p->started = true;
     return 0;
+}
+
+bool pipeline_store_open(const struct pipeline *p)
+{
+    return atomic_load_explicit(&p->store_open, memory_order_acquire);
 }
 
 static void stop_free(struct queue_item *item)

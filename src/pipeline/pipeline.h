@@ -16,6 +16,8 @@
  * and the receivers stop reading when they have as much in flight as they may. Cursor moves and
  * consumers are served in every state but CLOSED.
  */
+#include <stdbool.h>
+
 #include "base/queue.h"
 #include "pipeline/group.h"
 
@@ -51,6 +53,11 @@ struct pipeline *pipeline_free(struct pipeline *pipeline); /* joined or never st
 struct queue *pipeline_queue(struct pipeline *pipeline);
 
 int pipeline_start(struct pipeline *pipeline); /* 0 or -errno */
+
+/* Whether the store has been opened: once true it stays so, also while the store takes nothing, and
+ * what the store says about itself (store_gateway_id(), store_epoch()) does not change any more and
+ * may be read. Any thread. */
+bool pipeline_store_open(const struct pipeline *pipeline);
 
 /* Asks the thread to append what it was given, commit, answer and end. Events that cannot be
  * committed at once are not answered: their senders keep them. */

@@ -24,9 +24,25 @@ static int make_topics(struct alias_table *table)
     table->topics = calloc(table->maximum, sizeof *table->topics);
     if (!table->topics)
         return result_origin(-ENOMEM);
-    for (uint32_t i = 0; i < table->maximum; i++)
-        table->topics[i].max = MQTT_TOPIC_MAX_BYTES;
     return 0;
+}
+
+/* Keeps topic as the one of an alias, in memory of its size. 0, ALIAS_FULL, -ENOMEM. */
+static int set_topic(struct alias_table *table, struct bytes *known, struct slice topic)
+{
+    size_t allowed = MQTT_TOPIC_MAX_BYTES + (size_t)table->maximum * ALIAS_AVERAGE_BYTES;
+    size_t others = table->bytes - known->cap;
+    if (topic.len > allowed - others)
+        return ALIAS_FULL;
+    known->len = 0;
+    if (known->cap < topic.len || known->cap / 2 > topic.len) {
+        table->bytes = others;
+        bytes_deinit(known);
+        known->max = topic.len; /* no more than that: bytes would double */
+    }
+    int r = result_fold(bytes_append_slice(known, topic));
+    table->bytes = others + known->cap;
+    return r;
 }
 
 int alias_table_resolve(struct alias_table *table, uint32_t alias, struct slice *topic)
@@ -39,10 +55,8 @@ int alias_table_resolve(struct alias_table *table, uint32_t alias, struct slice 
     if (r)
         return r;
     struct bytes *known = &table->topics[alias - 1];
-    if (topic->len) {
-        bytes_reset(known, SIZE_MAX);
-        return result_fold(bytes_append_slice(known, *topic)); /* a topic always fits */
-    }
+    if (topic->len)
+        return set_topic(table, known, *topic);
     if (known->len == 0)
         return ALIAS_UNKNOWN;
     *topic = bytes_slice(known);

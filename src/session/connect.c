@@ -24,7 +24,6 @@ static int refuse(struct session *session, const struct mqtt_frame *frame, enum 
 {
     turn->reason = reason;
     turn->detail = detail;
-    session->will = will_free(session->will); /* belongs to accepted connections only */
     struct mqtt_dialect dialect = session->out;
     struct mqtt_connack packet = {.reason = (uint8_t)reason};
     if (!mqtt_connect_answer(frame, (uint8_t)reason, &dialect.level))
@@ -178,5 +177,9 @@ int session_receive_connect(struct session *session, const struct mqtt_frame *fr
     if (r == BYTES_FULL)
         return refuse(session, frame, MQTT_QUOTA_EXCEEDED, "the will's properties are too large",
                       turn);
-    return r ? result_trace(r) : accept(session, frame, &connect, turn);
+    if (!r)
+        r = accept(session, frame, &connect, turn);
+    if (r)
+        session->will = will_free(session->will); /* belongs to accepted connections only */
+    return r < 0 ? result_trace(r) : r;
 }

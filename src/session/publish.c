@@ -39,6 +39,9 @@ static int resolve_alias(struct session *session, struct mqtt_publish *packet,
                              "topic alias above the maximum [MQTT-3.3.2-9]");
     case ALIAS_UNKNOWN:
         return session_fault(session, turn, MQTT_PROTOCOL_ERROR, "topic alias that was never set");
+    case ALIAS_FULL:
+        return session_fault(session, turn, MQTT_QUOTA_EXCEEDED,
+                             "topics of all aliases are too long together");
     }
     return 0;
 }

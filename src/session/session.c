@@ -236,8 +236,10 @@ int session_end(struct session *session, struct session_turn *turn)
     if (turn->batch)
         r = ingest_batch_add(turn->batch, &event, 0, 0, (uint8_t)session->out.level);
     session->will = will_free(session->will);
-    if (r)
+    if (r) {
+        turn->refused++;
         return result_fold(r);
+    }
     turn->received_qos0++; /* of whatever QoS: nobody waits for an answer */
     return 0;
 }

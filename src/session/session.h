@@ -92,7 +92,7 @@ struct session_turn {
     const char *detail;         /* likewise, a static text for the log */
     uint64_t received_qos0, received_qos1; /* PUBLISHes put into the batch */
     uint64_t acknowledged;                 /* successes written to out */
-    uint64_t refused; /* PUBLISHes answered with a failure, or, with QoS 0, dropped */
+    uint64_t refused; /* PUBLISHes answered with a failure, or, with QoS 0, dropped; lost wills */
 };
 
 #define SESSION_SCRATCH_INIT BYTES_INIT(SESSION_SCRATCH_MAX_BYTES)

@@ -3,17 +3,30 @@
  * middle of a commit. Ours runs between commits; a passive one copies what it can without waiting
  * for readers, after which the next commit starts the log over in place, so that the file keeps its
  * size and appending to it does not grow it each time.
+ *
+ * Where there is a checkpointer (the daemon has one) it copies and syncs beside the commits. While
+ * it does, more is committed; when that tail is short the writer copies it itself and the log can
+ * start over:
+ *
+ *   due --request--> under way --answer--> tail short: finished here
+ *                        |                 tail long: due again some pages later
+ *                        '-- WAIT_PAGES reached: waited for and finished here, so that
+ *                            the log stays bounded also where events come faster than the disk
  */
 #include "store/internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "store/checkpointer.h"
 
 enum {
     RETRY_PAGES = CHECKPOINT_PAGES / 4, /* a reader stood in the way: again after so many more */
+    TAIL_PAGES = CHECKPOINT_PAGES / 8,  /* what the writer copies itself */
+    WAIT_PAGES = 2 * CHECKPOINT_PAGES,  /* in the log while the checkpointer works */
     MEASURE_INTERVAL_US = 1000000
 };
 
@@ -34,7 +47,7 @@ void checkpoint_init(struct store *store)
     sqlite3_wal_hook(store->database.db, on_commit, store);
 }
 
-bool checkpoint_due(const struct store *store)
+static bool checkpoint_due(const struct store *store)
 {
     return store->wal_pages >= store->checkpoint_pages;
 }
@@ -54,7 +67,50 @@ int checkpoint_run(struct store *store)
         metric_add(metric_process(), METRIC_CHECKPOINTS, 1);
     if (code == SQLITE_OK || code == SQLITE_BUSY)
         return 0;
-    return result_origin(database_result(store->database.db, code));
+    int r = database_result(store->database.db, code);
+    store->log_suspect = store->log_suspect || r == -EIO; /* a checkpoint syncs the log, too */
+    return result_origin(r);
+}
+
+/* What the checkpointer did is taken up: the log is done with, or is due later, or (true) the
+ * writer has to finish. */
+static bool take_answer(struct store *store, const struct checkpointer_answer *answer)
+{
+    store->log_suspect = store->log_suspect || answer->result == -EIO;
+    if (answer->result)
+        return true; /* the writer meets the same and tells */
+    metric_add(metric_process(), METRIC_CHECKPOINTS, 1);
+    int tail = store->wal_pages - answer->copied;
+    if (tail <= 0) {
+        store->wal_pages = 0;
+        store->checkpoint_pages = CHECKPOINT_PAGES;
+        return false;
+    }
+    if (tail <= TAIL_PAGES || store->wal_pages >= WAIT_PAGES)
+        return true;
+    store->checkpoint_pages = store->wal_pages + RETRY_PAGES;
+    return false;
+}
+
+int checkpoint_step(struct store *store, bool *ret_more)
+{
+    struct checkpointer *c = store->checkpointer;
+    struct checkpointer_answer answer;
+    *ret_more = false;
+    if (c && checkpointer_busy(c)) {
+        if (checkpointer_take(c, store->wal_pages >= WAIT_PAGES, &answer) &&
+            take_answer(store, &answer))
+            return result_trace(checkpoint_run(store));
+        return 0;
+    }
+    if (!checkpoint_due(store))
+        return 0;
+    if (c && store->wal_pages < WAIT_PAGES) {
+        checkpointer_request(c);
+        return 0;
+    }
+    *ret_more = true;
+    return result_trace(checkpoint_run(store));
 }
 
 static uint64_t file_bytes(const char *path, const char *suffix)

@@ -26,7 +26,9 @@
 enum {
     COMPRESS_MIN_BYTES = 512, /* less does not repay the call, nor fewer pages */
     COMPRESS_GAIN = 16,       /* at least one part in so many must be saved */
-    OVERDUE_SHARE = 8         /* retention is overdue when max_bytes is exceeded by an eighth */
+    OVERDUE_SHARE = 8,        /* retention is overdue when max_bytes is exceeded by an eighth */
+    SPARE_SHARE = 4,          /* memory kept for the next batch: so many times what was used */
+    SPARE_BYTES = 64 * 1024   /* and so much in any case */
 };
 
 static void set_failing(struct store *store, int failure)
@@ -115,15 +117,26 @@ static int transaction(struct store *store)
     return result_trace(r);
 }
 
-/* Without memory for a segment the consumers learn of the batch by the head alone and read it. */
+/* Whether anybody takes batches of the stream from memory. */
+static bool wanted(const struct store *store, const struct stream *stream)
+{
+    for (unsigned i = 0; stream->feeds && i < store->cursor_count; i++) {
+        const struct cursor *cursor = &store->cursors[i];
+        if (cursor->feed && cursor->stream == stream->id &&
+            atomic_load(&cursor->feed->ranges[cursor->range].live))
+            return true;
+    }
+    return false;
+}
+
+/* Consumers that are behind learn of a batch by the head alone and read it. */
 static void move_heads(struct store *store, const struct stream *stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++) {
         struct cursor *cursor = &store->cursors[i];
-        if (!cursor->feed || cursor->stream != stream->id)
-            continue;
-        atomic_store(&cursor->feed->ranges[cursor->range].head_bytes, stream->end_bytes);
-        atomic_store(&cursor->feed->ranges[cursor->range].head_offset, stream->next_offset);
+        if (cursor->feed && cursor->stream == stream->id)
+            range_head_move(&cursor->feed->ranges[cursor->range], stream->next_offset,
+                            stream->end_bytes);
     }
 }
 
@@ -147,6 +160,32 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     return r;
 }
 
+/* Tells the consumers of a committed batch. Its memory goes with it only to those who take it; the
+ * heads of the others move when it is published, or at once if there is nothing to publish. */
+static void hand_over(struct store *store, const struct stream *stream, struct batch *batch)
+{
+    if (!wanted(store, stream)) {
+        move_heads(store, stream);
+        if (!wanted(store, stream)) /* asked again after the heads: see range_live_set() */
+            return;
+    }
+    if (make_segment(store, stream, batch))
+        move_heads(store, stream); /* no memory */
+}
+
+/* Keeps the memory of an emptied batch for the next one, unless a burst made it large. */
+static void put_away(struct stream *stream, struct batch *batch)
+{
+    size_t used = batch->records.len;
+    if (stream->spare || !batch->records.cap ||
+        batch->records.cap > SPARE_SHARE * used + SPARE_BYTES) {
+        batch_free(batch);
+        return;
+    }
+    batch_reset(batch, 0);
+    stream->spare = batch;
+}
+
 static void finish_stream(struct store *store, struct stream *stream)
 {
     uint64_t offset_before = stream->next_offset, bytes_before = stream->end_bytes;
@@ -159,15 +198,9 @@ static void finish_stream(struct store *store, struct stream *stream)
             stream->end_stored = batch->end_stored;
             stream->end_bytes = batch->end_bytes;
             stream->batch_bytes = batch->records.len + batch->records.len / 8;
-            if (stream->feeds && make_segment(store, stream, batch))
-                move_heads(store, stream);
+            hand_over(store, stream, batch);
         }
-        if (stream->spare || stream->feeds) {
-            batch_free(batch);
-        } else {
-            batch_reset(batch, 0);
-            stream->spare = batch;
-        }
+        put_away(stream, batch);
     }
     stream->last = NULL;
     stream->open_bytes = 0;
@@ -187,6 +220,20 @@ static void evict_overdue(struct store *store, struct stream *stream)
         (void)result_trace(retention_evict(store, stream, &more)); /* tried again by the next one */
 }
 
+/* After a failed sync the system may take for written what is not on the disk and never write it
+ * again. The commit that failed is written anew, but the evictions before it, which wait for its
+ * sync, are not; if they are missing from the log, recovery ends there and all later commits are
+ * lost. So nothing follows them: the log goes into the database as a whole and starts over. */
+static int mend_log(struct store *store)
+{
+    int r = checkpoint_run(store);
+    if (!r && store->wal_pages) /* a reader or the checkpointer is in the way */
+        r = result_origin(-EBUSY);
+    if (!r)
+        store->log_suspect = false;
+    return result_trace(r);
+}
+
 int store_commit(struct store *store)
 {
     assert(store_is_open(store));
@@ -195,9 +242,12 @@ int store_commit(struct store *store)
     if (!events && !cursor_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
-    int r = transaction(store);
+    int r = store->log_suspect ? mend_log(store) : 0;
+    if (!r)
+        r = transaction(store);
     set_failing(store, r);
     if (r) {
+        store->log_suspect = store->log_suspect || r == -EIO;
         /* A full disk: what is copied into free pages of the database makes room in the log. Not
          * before the commit is tried: where there are none it takes the room away. */
         (void)checkpoint_run(store);

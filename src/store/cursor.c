@@ -156,8 +156,9 @@ static int attach_range(struct store *store, struct range_feed *feed, unsigned i
     range->stream = id;
     range->id = cursor->id;
     range->start_offset = cursor->next;
-    atomic_store(&range->head_bytes, stream->end_bytes);
-    atomic_store(&range->head_offset, stream->next_offset);
+    /* No head is below the cursor: nothing is shown to lag that does not. */
+    range_cursor_show(range, cursor->next, UINT64_MAX);
+    range_head_move(range, stream->next_offset, stream->end_bytes);
     return 0;
 }
 

@@ -11,6 +11,10 @@ enum {
     BLOB_MAX_BYTES = 600 * 1024 * 1024 /* SQLite's own limit is a thousand million */
 };
 
+/* KiB, negative as SQLite wants it. Batches are written once and not looked at again, so what is
+ * worth keeping is the inner nodes of the tree; a larger transaction goes to the log early. */
+#define CACHE "-256"
+
 static const struct {
     int code;
     int error;
@@ -54,8 +58,8 @@ int database_open(struct database *d, const char *path, int flags)
     sqlite3_limit(d->db, SQLITE_LIMIT_LENGTH, BLOB_MAX_BYTES);
     sqlite3_db_config(d->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(d->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    int r =
-        database_exec(d, "PRAGMA mmap_size=0; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY");
+    int r = database_exec(d, "PRAGMA mmap_size=0; PRAGMA cache_size=" CACHE
+                             "; PRAGMA temp_store=MEMORY");
     if (r)
         database_close(d);
     return result_trace(r);
@@ -146,7 +150,7 @@ int database_number(struct database *d, enum sql_statement which, int64_t *ret)
 
 static int meta_row(struct database *d, const char *key, sqlite3_stmt **ret)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = database_statement(d, SQL_META_GET, &statement);
     if (r)
         return result_trace(r);
@@ -159,7 +163,7 @@ static int meta_row(struct database *d, const char *key, sqlite3_stmt **ret)
 
 int database_meta_get(struct database *d, const char *key, char *text, size_t size)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = meta_row(d, key, &statement);
     if (r)
         return r;
@@ -171,7 +175,7 @@ int database_meta_get(struct database *d, const char *key, char *text, size_t si
 
 int database_meta_get_number(struct database *d, const char *key, int64_t *ret)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = meta_row(d, key, &statement);
     if (r)
         return r;
@@ -189,7 +193,7 @@ static int meta_write(sqlite3_stmt *statement, const char *key)
 
 int database_meta_put(struct database *d, const char *key, const char *text)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = database_statement(d, SQL_META_PUT, &statement);
     if (r)
         return result_trace(r);
@@ -199,7 +203,7 @@ int database_meta_put(struct database *d, const char *key, const char *text)
 
 int database_meta_put_number(struct database *d, const char *key, int64_t value)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = database_statement(d, SQL_META_PUT, &statement);
     if (r)
         return result_trace(r);

@@ -12,6 +12,7 @@
 #include "store/store.h"
 #include "store/store_config.h"
 
+struct checkpointer;
 struct metric_set;
 struct pack_context;
 struct range_feed;
@@ -77,10 +78,13 @@ struct store {
     const struct clock *clock;
     int lock_fd; /* -1: not held */
     struct database database;
+    bool background;                   /* a checkpointer is wanted */
+    struct checkpointer *checkpointer; /* NULL: the writer copies the log itself */
     struct pack_context *pack;
     struct bytes packed; /* scratch of one compressed batch */
     bool first_run;      /* the database was made by this store_open() */
     bool failing;        /* the last commit failed */
+    bool log_suspect;    /* an I/O error: what was written to the log unsynced may not be there */
     bool distrust;       /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
@@ -135,7 +139,9 @@ enum {
 };
 void checkpoint_init(struct store *store); /* from now on the store knows the WAL's size */
 int checkpoint_run(struct store *store);   /* passive; truncating when far too large */
-bool checkpoint_due(const struct store *store);
+/* Between commits: asks the checkpointer, takes up what it did, or copies here. 0, -errno;
+ * *ret_more: again soon (not while the checkpointer works). */
+int checkpoint_step(struct store *store, bool *ret_more);
 void checkpoint_measure(struct store *store); /* sizes of the files, at most once a second */
 
 /* file.c */

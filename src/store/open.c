@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "pack/codec.h"
+#include "store/checkpointer.h"
 #include "store/internal.h"
 
 enum { BOOT_ID_MAX_BYTES = 40 };
@@ -31,6 +32,7 @@ int store_new(const struct store_options *options, struct store **ret)
     store->lock_fd = -1;
     store->config = options->config;
     store->clock = options->clock;
+    store->background = options->background_checkpoints;
     store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
     /* A cut path must not become another path: store_open() refuses what fills the buffer. */
@@ -191,6 +193,13 @@ static int open_database(struct store *store)
     if (r)
         return result_trace(r);
     checkpoint_init(store);
+    /* A power cut may have torn the padding behind the last commit, so that recovery ended inside a
+     * sector that was synced; appending there, a second cut could tear what is acknowledged. With
+     * the log copied, the next transaction starts it over. On a disk too full for that the risk is
+     * taken: starting lets the backlog drain. */
+    int code = sqlite3_wal_checkpoint_v2(d->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code != SQLITE_OK)
+        log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
     r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = open_transaction(store);
@@ -209,10 +218,11 @@ static void store_close(struct store *store, bool keep_lock)
 {
     stream_open_reset(store);
     commit_drop_segments(store);
+    store->checkpointer = checkpointer_free(store->checkpointer);
     database_close(&store->database);
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
-    store->failing = false;
+    store->failing = store->log_suspect = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
 }
@@ -243,6 +253,10 @@ int store_open(struct store *store, struct error *error)
         store_close(store, r < 0);
         return r;
     }
+    /* Without one the writer does its work. */
+    if (store->background && (r = checkpointer_new(store->path, &store->checkpointer)))
+        log_warn("store", "no checkpointer: commits wait for checkpoints", "error=\"%s\"",
+                 strerror(-r));
     store->opened_us = clock_monotonic_us(store->clock);
     store->vacuum = true;
     checkpoint_measure(store);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/metrics.h"
 #include "base/result.h"
 #include "event/ingest.h"
 #include "store/read.h"
@@ -28,10 +29,14 @@ int range_feed_new(const char *consumer, enum range_start start, const char *con
     feed->start = start;
     feed->count = count;
     for (unsigned i = 0; i < count; i++) {
-        atomic_init(&feed->ranges[i].head_offset, 0);
-        atomic_init(&feed->ranges[i].head_bytes, 0);
-        snprintf(feed->ranges[i].stream_name, sizeof(feed->ranges[i].stream_name), "%s",
-                 streams[i]);
+        struct range *range = &feed->ranges[i];
+        atomic_init(&range->head_offset, 0);
+        atomic_init(&range->head_bytes, 0);
+        atomic_init(&range->cursor_offset, 0);
+        atomic_init(&range->cursor_bytes, UINT64_MAX);
+        atomic_init(&range->live, true);
+        snprintf(range->stream_name, sizeof(range->stream_name), "%s", streams[i]);
+        range->metrics = metric_set_get(METRIC_GROUP_RANGE, consumer, streams[i]);
     }
     *ret = feed;
     return 0;
@@ -52,6 +57,53 @@ struct range_feed *range_feed_unref(struct range_feed *feed)
     return NULL;
 }
 
+/* Both sides write the gauges, each when its end has moved. Whoever finds after writing that the
+ * other end has moved as well writes again, so what stands there at last is what holds. */
+static void range_show(struct range *range)
+{
+    uint64_t head, head_bytes, cursor, cursor_bytes;
+    do {
+        head = atomic_load(&range->head_offset);
+        head_bytes = atomic_load(&range->head_bytes);
+        cursor = atomic_load(&range->cursor_offset);
+        cursor_bytes = atomic_load(&range->cursor_bytes);
+        bool bytes_known = head > cursor && head_bytes > cursor_bytes;
+        metric_put(range->metrics, METRIC_RANGE_NEXT_OFFSET, cursor);
+        metric_put(range->metrics, METRIC_RANGE_LAG_EVENTS, head > cursor ? head - cursor : 0);
+        metric_put(range->metrics, METRIC_RANGE_LAG_BYTES,
+                   bytes_known ? head_bytes - cursor_bytes : 0);
+        atomic_thread_fence(memory_order_seq_cst); /* the gauges are written before the next look */
+    } while (head != atomic_load(&range->head_offset) ||
+             head_bytes != atomic_load(&range->head_bytes) ||
+             cursor != atomic_load(&range->cursor_offset) ||
+             cursor_bytes != atomic_load(&range->cursor_bytes));
+}
+
+void range_head_move(struct range *range, uint64_t offset, uint64_t bytes)
+{
+    if (offset <= atomic_load(&range->head_offset))
+        return; /* said already when it was committed */
+    /* Bytes first: whoever sees the new offset sees bytes that are no older. */
+    atomic_store(&range->head_bytes, bytes);
+    atomic_store(&range->head_offset, offset);
+    range_show(range);
+}
+
+void range_cursor_show(struct range *range, uint64_t offset, uint64_t bytes)
+{
+    atomic_store(&range->cursor_bytes, bytes);
+    atomic_store(&range->cursor_offset, offset);
+    range_show(range);
+}
+
+bool range_live_set(struct range *range, bool live, uint64_t seen_head)
+{
+    /* The pipeline moves the head and then asks for live; here it is the other way round. One of
+     * the two sees what the other did. */
+    bool was_live = atomic_exchange(&range->live, live);
+    return live && !was_live && atomic_load(&range->head_offset) != seen_head;
+}
+
 static void segment_item_free(struct queue_item *item)
 {
     struct range_segment *s = (struct range_segment *)item;
@@ -62,10 +114,9 @@ static void segment_item_free(struct queue_item *item)
 void range_feed_publish(struct range_feed *feed, unsigned range, struct segment *segment)
 {
     assert(range < feed->count);
-    /* Bytes first: whoever sees the new offset sees bytes that are no older. */
-    atomic_store(&feed->ranges[range].head_bytes, segment->end_bytes);
-    atomic_store(&feed->ranges[range].head_offset, segment_end_offset(segment));
-    struct range_segment *s = malloc(sizeof(*s));
+    range_head_move(&feed->ranges[range], segment_end_offset(segment), segment->end_bytes);
+    bool live = atomic_load(&feed->ranges[range].live);
+    struct range_segment *s = live ? malloc(sizeof(*s)) : NULL;
     if (!s) {
         segment_unref(segment);
         return;

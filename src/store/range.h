@@ -8,21 +8,25 @@
  * struct range_feed is the meeting point of the pipeline and one consumer thread:
  *
  *   pipeline -> consumer   feed->queue: RANGE_ATTACHED once, then RANGE_SEGMENT for each committed
- *                          batch as long as the queue has room. When it has none the batch is not
- *                          queued: the consumer sees head move on and reads the store instead.
+ *                          batch as long as the range is live and the queue has room. Else the
+ *                          batch is not queued: the consumer sees head move on and reads the store
+ *                          instead. A consumer that is behind is not live, so a backlog of any
+ *                          length costs it no memory and no wake-ups.
  *   consumer -> pipeline   struct range_cursor_move through the pipeline's queue.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/queue.h"
 
+struct metric_set;
 struct segment;
 
 enum {
-    RANGE_STREAMS_MAX = 16,                 /* streams of one consumer */
-    RANGE_FEED_MAX_BYTES = 2 * 1024 * 1024, /* live batches waiting for one consumer */
-    RANGE_CONSUMER_MAX_BYTES = 128          /* name with its NUL */
+    RANGE_STREAMS_MAX = 16,             /* streams of one consumer */
+    RANGE_FEED_MAX_BYTES = 1024 * 1024, /* live batches waiting for one consumer */
+    RANGE_CONSUMER_MAX_BYTES = 128      /* name with its NUL */
 };
 
 /* Kinds of items in feed->queue. */
@@ -43,6 +47,11 @@ struct range {
     uint64_t start_offset;        /* (attach) the persisted cursor */
     _Atomic uint64_t head_offset; /* next offset of the stream as committed; pipeline writes */
     _Atomic uint64_t head_bytes;  /* cumulative record bytes at head */
+    /* The consumer writes: */
+    _Atomic uint64_t cursor_offset; /* everything below is done with */
+    _Atomic uint64_t cursor_bytes;  /* cumulative record bytes there; UINT64_MAX: not known */
+    atomic_bool live;               /* it wants batches as they are committed; at first it does */
+    struct metric_set *metrics;     /* gauges of the range, see range_show() */
 };
 
 struct range_feed {
@@ -71,8 +80,17 @@ struct range_segment {
     struct segment *segment;
 };
 
-/* Pushes one reference of segment to the feed if there is room, else drops it; head_offset and
- * head_bytes of the range are moved first, either way. The pipeline. */
+/* Moves the head of the range forward, if it lies before offset, and shows it. The pipeline. */
+void range_head_move(struct range *range, uint64_t offset, uint64_t bytes);
+/* Says how far the consumer is (bytes UINT64_MAX: not known) and shows it. The consumer; before it
+ * is attached, the pipeline. */
+void range_cursor_show(struct range *range, uint64_t offset, uint64_t bytes);
+/* Switches live on or off. true: it was switched on and the head is no longer at offset seen_head,
+ * so a batch may have been missed and the store has it. The consumer. */
+bool range_live_set(struct range *range, bool live, uint64_t seen_head);
+
+/* Pushes one reference of segment to the feed if the range is live and there is room, else drops
+ * it; the head of the range is moved first, either way. The pipeline. */
 void range_feed_publish(struct range_feed *feed, unsigned range, struct segment *segment);
 /* Makes a bare item (RANGE_ATTACHED, RANGE_STOP) and pushes it. -ENOMEM. */
 int range_feed_notify(struct range_feed *feed, enum range_feed_kind kind);

@@ -16,6 +16,10 @@
 #include "pack/codec.h"
 #include "store/internal.h"
 
+/* A batch is read once, from front to back: pages kept after that are of no use but for the few at
+ * the root of the tree. */
+#define READER_CACHE "PRAGMA cache_size=-64"
+
 struct store_reader {
     struct database database;
     struct pack_context *pack;
@@ -66,6 +70,8 @@ int store_reader_open(const char *path, struct error *error, struct store_reader
         return result_trace(r);
     }
     r = check_identity(&reader->database, path, error);
+    if (!r)
+        r = database_exec(&reader->database, READER_CACHE);
     if (r) {
         store_reader_close(reader);
         return result_trace(r);

@@ -263,14 +263,13 @@ int store_maintain(struct store *store, bool *ret_more)
     assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
-    if (checkpoint_due(store)) {
-        *ret_more = true;
-        return result_trace(checkpoint_run(store));
-    }
+    int r = checkpoint_step(store, ret_more);
+    if (r || *ret_more)
+        return result_trace(r);
     for (unsigned i = 0; i < store->stream_count; i++) {
         struct stream *stream = &store->streams[i];
         bool more = false;
-        int r = mark_due(store, stream) ? mark(store, stream) : 0;
+        r = mark_due(store, stream) ? mark(store, stream) : 0;
         if (!r)
             r = retention_evict(store, stream, &more);
         if (r)

@@ -35,6 +35,7 @@ struct store_options {
     const char *gateway_id;            /* NULL: made once, random, and kept in meta */
     const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
     const struct clock *clock;
+    bool background_checkpoints; /* by a thread of the store's own, while it is open */
 };
 
 /* Named outcomes of store_open(): the file is left as it was found. */

@@ -36,13 +36,13 @@ struct uplink_range {
     struct range *range; /* in the feed */
     struct lane lane;
     struct supply supply;
-    struct metric_set *metrics;
     uint64_t posted_cursor, posted_acknowledged; /* of the last cursor move */
     int64_t posted_us;
     int64_t pause_us;      /* nothing is sent before; 0: go on */
     unsigned refusals;     /* in a row */
-    uint64_t cursor_bytes; /* record bytes of the stream before the cursor, for the lag */
-    bool cursor_bytes_known;
+    uint64_t shown_cursor; /* as last said by range_cursor_show() */
+    bool shown_bytes;      /* with its bytes */
+    uint64_t seen_head;    /* the head up to which was looked for something to send */
     uint64_t reads_counted;
     struct {                   /* by lane slot: what the slot's event weighs */
         uint64_t record_bytes; /* of the stream before it */
@@ -86,7 +86,7 @@ struct uplink {
 
 /* Begins with what the feed was attached with. */
 void sender_attach(struct uplink *u);
-/* A committed batch; takes over its reference. Kept only while connected. */
+/* A committed batch; takes over its reference. Kept only while connected and if it comes next. */
 void sender_take_segment(struct uplink *u, unsigned range, struct segment *segment);
 /* Hands messages to the client until the window is full or nothing is left. 0; SENDER_LOST: the
  * connection is of no more use. */
@@ -98,6 +98,9 @@ int sender_take_answers(struct uplink *u, int64_t now_us);
 void sender_lose(struct uplink *u);
 /* Posts cursor moves that are due, or all with force. true: nothing is left to post. */
 bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force);
+/* Says which streams are to be fed with batches as they are committed: those that are not behind.
+ * true: something was committed meanwhile, go round again. */
+bool sender_switch_live(struct uplink *u);
 void sender_update_metrics(struct uplink *u);
 /* The next time something is due of itself. */
 int64_t sender_next_us(const struct uplink *u, int64_t now_us);

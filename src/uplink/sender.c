@@ -24,7 +24,7 @@ void sender_attach(struct uplink *u)
         lane_init(&r->lane, r->range->start_offset);
         supply_init(&r->supply, r->range->stream);
         r->posted_cursor = r->range->start_offset;
-        r->metrics = metric_set_get(METRIC_GROUP_RANGE, u->config->name, r->range->stream_name);
+        r->shown_cursor = r->range->start_offset;
     }
     id_source(u->feed->gateway_id, u->feed->epoch, u->source);
 }
@@ -32,7 +32,7 @@ void sender_attach(struct uplink *u)
 void sender_take_segment(struct uplink *u, unsigned range, struct segment *segment)
 {
     if (u->state == UPLINK_UP && range < u->count)
-        supply_push(&u->ranges[range].supply, segment);
+        supply_push(&u->ranges[range].supply, segment, u->ranges[range].lane.next);
     else
         segment_unref(segment); /* the store has it; an outage must not cost memory */
 }
@@ -40,6 +40,19 @@ void sender_take_segment(struct uplink *u, unsigned range, struct segment *segme
 static uint64_t head_of(const struct uplink_range *r)
 {
     return atomic_load(&r->range->head_offset);
+}
+
+bool sender_switch_live(struct uplink *u)
+{
+    bool again = false;
+    for (unsigned i = 0; i < u->count; i++) {
+        struct uplink_range *r = &u->ranges[i];
+        if (u->state != UPLINK_UP)
+            r->seen_head = head_of(r);
+        bool live = !supply_behind(&r->supply, r->lane.next, r->seen_head);
+        again |= range_live_set(r->range, live, r->seen_head);
+    }
+    return again;
 }
 
 /* Passes [offset, end) over. What was handed out before is passed over one by one. */
@@ -91,10 +104,10 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         return 0;
     }
     unsigned slot = lane_sent(&r->lane, offset);
+    r->weights[slot].record_bytes = r->supply.event_bytes;
+    r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
     int sent = client_send(u->client, &u->envelope, index, slot);
     if (sent == 0) {
-        r->weights[slot].record_bytes = r->supply.event_bytes;
-        r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
         metric_add(u->metrics, METRIC_UPSTREAM_SENT_MESSAGES, 1);
         return 0;
     }
@@ -110,7 +123,7 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
 static int send_one(struct uplink *u, unsigned index, int64_t now_us)
 {
     struct uplink_range *r = &u->ranges[index];
-    uint64_t head = head_of(r), offset, skip_to = 0;
+    uint64_t head = r->seen_head = head_of(r), offset, skip_to = 0;
     if (r->pause_us > now_us || !lane_wants(&r->lane, head, &offset))
         return SEND_NOTHING;
     if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX) {
@@ -141,6 +154,8 @@ int sender_fill(struct uplink *u, int64_t now_us)
     unsigned in_flight = client_in_flight(u->client);
     if (in_flight == 0)
         u->progress_us = now_us;
+    for (unsigned i = 0; i < u->count; i++)
+        u->ranges[i].seen_head = head_of(&u->ranges[i]);
     while (idle < u->count && client_in_flight(u->client) < u->window) {
         unsigned index = u->turn;
         u->turn = (u->turn + 1) % u->count;
@@ -251,23 +266,19 @@ bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)
     return all;
 }
 
-/* Record bytes of the stream before the cursor: known from the first event in flight, else from a
- * look at the store once. */
-static void find_cursor_bytes(struct uplink *u, struct uplink_range *r, uint64_t head)
+/* Record bytes of the stream before the cursor: known from the first event on its way, else from a
+ * look at what comes next. UINT64_MAX: not known. */
+static uint64_t cursor_bytes(struct uplink *u, struct uplink_range *r)
 {
+    if (r->lane.used)
+        return r->weights[r->lane.first].record_bytes;
+    uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes), skip_to;
+    if (r->lane.cursor >= head)
+        return head_of(r) == head ? bytes : UINT64_MAX;
     const struct event *event;
-    uint64_t skip_to;
-    if (r->lane.used && !r->lane.waiting) {
-        r->cursor_bytes = r->weights[r->lane.first].record_bytes;
-    } else if (r->lane.cursor >= head) {
-        r->cursor_bytes = atomic_load(&r->range->head_bytes);
-    } else if (r->cursor_bytes_known || !u->reader ||
-               supply_get(&r->supply, u->reader, r->lane.cursor, head, &event, &skip_to)) {
-        return;
-    } else {
-        r->cursor_bytes = r->supply.event_bytes;
-    }
-    r->cursor_bytes_known = true;
+    bool found =
+        u->reader && supply_get(&r->supply, u->reader, r->lane.cursor, head, &event, &skip_to) == 0;
+    return found ? r->supply.event_bytes : UINT64_MAX;
 }
 
 void sender_update_metrics(struct uplink *u)
@@ -275,14 +286,14 @@ void sender_update_metrics(struct uplink *u)
     metric_put(u->metrics, METRIC_UPSTREAM_IN_FLIGHT, u->client ? client_in_flight(u->client) : 0);
     for (unsigned i = 0; i < u->count; i++) {
         struct uplink_range *r = &u->ranges[i];
-        uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes);
-        find_cursor_bytes(u, r, head);
-        metric_put(r->metrics, METRIC_RANGE_NEXT_OFFSET, r->lane.cursor);
-        metric_put(r->metrics, METRIC_RANGE_LAG_EVENTS,
-                   head > r->lane.cursor ? head - r->lane.cursor : 0);
-        metric_put(r->metrics, METRIC_RANGE_LAG_BYTES,
-                   r->cursor_bytes_known && bytes > r->cursor_bytes ? bytes - r->cursor_bytes : 0);
-        metric_add(u->metrics, METRIC_UPSTREAM_READS, r->supply.reads - r->reads_counted);
+        if (r->lane.cursor != r->shown_cursor || !r->shown_bytes) {
+            uint64_t bytes = cursor_bytes(u, r);
+            range_cursor_show(r->range, r->lane.cursor, bytes);
+            r->shown_cursor = r->lane.cursor;
+            r->shown_bytes = bytes != UINT64_MAX;
+        }
+        if (r->supply.reads != r->reads_counted)
+            metric_add(u->metrics, METRIC_UPSTREAM_READS, r->supply.reads - r->reads_counted);
         r->reads_counted = r->supply.reads;
     }
 }

@@ -42,13 +42,23 @@ void supply_clear(struct supply *s)
         segment_unref(take_live(s));
 }
 
-void supply_push(struct supply *s, struct segment *segment)
+uint64_t supply_end(const struct supply *s, uint64_t next)
 {
     const struct segment *last =
-        s->live_count ? s->live[(s->live_first + s->live_count - 1) % SUPPLY_LIVE_MAX] : NULL;
-    bool room = !last || (s->live_count < SUPPLY_LIVE_MAX &&
-                          s->live_bytes + cost(segment) <= SUPPLY_LIVE_MAX_BYTES);
-    if (!room || (last && segment->base_offset < segment_end_offset(last))) {
+        s->live_count ? s->live[(s->live_first + s->live_count - 1) % SUPPLY_LIVE_MAX] : s->current;
+    return last && segment_end_offset(last) > next ? segment_end_offset(last) : next;
+}
+
+bool supply_behind(const struct supply *s, uint64_t next, uint64_t head)
+{
+    return supply_end(s, next) < head && s->empty_head != head;
+}
+
+void supply_push(struct supply *s, struct segment *segment, uint64_t next)
+{
+    bool room = !s->live_count || (s->live_count < SUPPLY_LIVE_MAX &&
+                                   s->live_bytes + cost(segment) <= SUPPLY_LIVE_MAX_BYTES);
+    if (!room || segment->base_offset != supply_end(s, next)) {
         segment_unref(segment);
         return;
     }

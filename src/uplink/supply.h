@@ -2,8 +2,9 @@
 #define SLUICE_UPLINK_SUPPLY_H
 /*
  * Where the events of one range come from: the batches just committed, kept as long as they are
- * what is sent next and within SUPPLY_LIVE_MAX_BYTES; else the store. Who asks names an offset and
- * does not see the difference. One thread, the uplink's.
+ * what is sent next and within SUPPLY_LIVE_MAX_BYTES; else the store. Behind a backlog nothing is
+ * kept: by the time it would be sent it is read like the rest. Who asks names an offset and does
+ * not see the difference. One thread, the uplink's.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,8 +13,8 @@
 #include "store/read.h"
 
 enum {
-    SUPPLY_LIVE_MAX = 128,              /* batches */
-    SUPPLY_LIVE_MAX_BYTES = 1024 * 1024 /* bytes of them, but for one batch of any size */
+    SUPPLY_LIVE_MAX = 128,             /* batches */
+    SUPPLY_LIVE_MAX_BYTES = 256 * 1024 /* bytes of them, but for one batch of any size */
 };
 
 struct supply {
@@ -33,9 +34,15 @@ struct supply {
 void supply_init(struct supply *s, uint32_t stream);
 void supply_deinit(struct supply *s);
 
+/* The end of what is in memory and comes next, where next is the first offset never asked for. */
+uint64_t supply_end(const struct supply *s, uint64_t next);
+
 /* Takes over one reference to a batch just committed; dropped at once if there is no room or it
- * would lie before what is kept. */
-void supply_push(struct supply *s, struct segment *segment);
+ * does not begin at supply_end(). */
+void supply_push(struct supply *s, struct segment *segment, uint64_t next);
+
+/* Whether the store holds what comes next and is not in memory. */
+bool supply_behind(const struct supply *s, uint64_t next, uint64_t head);
 
 /* Drops every batch kept. The event of the last supply_get() is no longer valid. */
 void supply_clear(struct supply *s);

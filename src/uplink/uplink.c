@@ -332,7 +332,7 @@ static int sleep_ms(struct uplink *u, int64_t now_us)
 /* Ends with everything posted, or drain_timeout after it was asked to. */
 static void uplink_run(struct uplink *u)
 {
-    int64_t metrics_us = 0, stop_us = 0;
+    int64_t stop_us = 0;
     for (;;) {
         take_items(u);
         int64_t now_us = clock_monotonic_us(u->clock);
@@ -341,14 +341,13 @@ static void uplink_run(struct uplink *u)
             stop_us = now_us;
         step(u, now_us, stop);
         bool posted = sender_post_cursors(u, now_us, stop);
-        if (now_us - metrics_us >= UPLINK_CURSOR_US || stop) {
-            sender_update_metrics(u);
-            metrics_us = now_us;
-        }
+        sender_update_metrics(u);
+        bool again = sender_switch_live(u);
         bool late = stop && now_us - stop_us >= u->config->drain_timeout_us;
         if (stop && u->state == UPLINK_DOWN && (posted || late))
             return;
-        queue_wait(&u->feed->queue, stop && u->state == UPLINK_DOWN ? 10 : sleep_ms(u, now_us));
+        if (!again)
+            queue_wait(&u->feed->queue, stop && u->state == UPLINK_DOWN ? 10 : sleep_ms(u, now_us));
     }
 }
 

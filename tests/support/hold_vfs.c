@@ -19,7 +19,7 @@ static sqlite3_vfs *real_vfs;
 static sqlite3_vfs hold_vfs;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* held or waiting */
-static bool held;
+static bool held, held_database;
 static unsigned waiting;
 static atomic_int failure = SQLITE_OK;
 static atomic_ulong syncs, reads;
@@ -67,17 +67,16 @@ static int on_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int on_sync(sqlite3_file *file, int flags)
 {
     struct hold_file *f = (struct hold_file *)file;
-    if (f->wal) {
-        pthread_mutex_lock(&lock);
-        if (held) {
-            waiting++;
-            pthread_cond_broadcast(&changed);
-            while (held)
-                pthread_cond_wait(&changed, &lock);
-            waiting--;
-        }
-        pthread_mutex_unlock(&lock);
+    const bool *hold = f->wal ? &held : &held_database;
+    pthread_mutex_lock(&lock);
+    if (*hold) {
+        waiting++;
+        pthread_cond_broadcast(&changed);
+        while (*hold)
+            pthread_cond_wait(&changed, &lock);
+        waiting--;
     }
+    pthread_mutex_unlock(&lock);
     if (atomic_load(&failure) == SQLITE_IOERR_FSYNC) {
         errno = EIO; /* the real one sets it, and SQLite asks for it */
         return SQLITE_IOERR_FSYNC;
@@ -191,22 +190,27 @@ void hold_vfs_install(void)
     (void)code;
 }
 
-static void set_held(bool value)
+static void set_held(bool *which, bool value)
 {
     pthread_mutex_lock(&lock);
-    held = value;
+    *which = value;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
 }
 
 void hold_vfs_hold(void)
 {
-    set_held(true);
+    set_held(&held, true);
 }
 
 void hold_vfs_release(void)
 {
-    set_held(false);
+    set_held(&held, false);
+}
+
+void hold_vfs_hold_database(bool hold)
+{
+    set_held(&held_database, hold);
 }
 
 unsigned hold_vfs_waiting(void)

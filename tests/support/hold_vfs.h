@@ -12,6 +12,8 @@ void hold_vfs_install(void);
 /* While held, xSync of a file whose name ends in "-wal" blocks. */
 void hold_vfs_hold(void);
 void hold_vfs_release(void);
+/* The same for the syncs of every other file. */
+void hold_vfs_hold_database(bool hold);
 unsigned hold_vfs_waiting(void); /* threads blocked there now */
 /* Waits until at least count threads are blocked; false after timeout_ms. */
 bool hold_vfs_wait(unsigned count, int timeout_ms);

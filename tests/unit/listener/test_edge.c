@@ -195,6 +195,45 @@ static void test_unfinished_packets_are_bounded_together(void **state)
     rig_deinit(&rig);
 }
 
+static void test_small_unfinished_packet_takes_the_place_of_the_largest(void **state)
+{
+    (void)state;
+    enum { HOGS = 4, CHUNK = 1000 * 1000, SMALL = 4000 };
+    static const uint8_t head[] = {0x30, 0xf0, 0xff, 0x3f}; /* claims 1 MiB - 16 */
+    static const uint8_t small[SMALL + 3] = {0x30, (SMALL & 0x7f) | 0x80, SMALL >> 7, 0, 1, 't'};
+    static uint8_t chunk[CHUNK] = {0, 1, 't'};
+    struct rig rig;
+    struct peer *hogs[HOGS];
+    size_t ended = 0;
+    rig_init(&rig, 0, NO_LIMIT, "\"max_packet_bytes\": \"1MiB\"");
+    rig.edge->partial_max_bytes = HOGS << 20;
+    for (unsigned i = 0; i < HOGS; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "hog%u", i);
+        hogs[i] = peer_open(&rig, 4, id, 60);
+        uint64_t before = rig_metric(&rig, METRIC_RECEIVED_BYTES);
+        peer_send(hogs[i], head, sizeof head);
+        peer_send(hogs[i], chunk, CHUNK);
+        rig_until(&rig, rig_metric(&rig, METRIC_RECEIVED_BYTES) == before + sizeof head + CHUNK);
+    }
+    assert_int_equal(rig.edge->partial_bytes, HOGS << 20);
+    struct peer *peer = peer_open(&rig, 4, "dev", 60);
+    peer_send(peer, small, SMALL - 500);
+    rig_until(&rig, rig_metric(&rig, METRIC_CONNECTIONS_CLOSED_ERROR) == 1);
+    assert_true(rig.edge->partial_bytes <= HOGS << 20);
+    peer_send(peer, small + SMALL - 500, 503);
+    rig_until(&rig, rig_held(&rig) == 1);
+    rig_quiet(&rig);
+    for (unsigned i = 0; i < HOGS; i++) {
+        peer_poll(hogs[i]);
+        ended += hogs[i]->ended;
+        peer_free(hogs[i]);
+    }
+    assert_int_equal(ended, 1);
+    peer_free(peer);
+    rig_deinit(&rig);
+}
+
 static void test_full_queue_is_tried_again(void **state)
 {
     (void)state;
@@ -246,6 +285,76 @@ static void test_shutdown_answers_what_it_received_and_says_goodbye(void **state
     peer_free(peer);
     peer_free(old);
     rig_deinit(&rig);
+}
+
+/* A CONNECT of level 4 whose will has the longest payload. */
+static void send_large_will(struct peer *peer, unsigned number)
+{
+    static uint8_t packet[1 << 17];
+    uint8_t head[] = {0x10, 0, 0,  0, 0, 4, 'M', 'Q', 'T', 'T',  4,
+                      6,    0, 60, 0, 1, 0, 0,   1,   'w', 0xff, 0xff};
+    size_t body = sizeof head - 4 + UINT16_MAX;
+    head[1] = (uint8_t)(0x80 | (body & 0x7f));
+    head[2] = (uint8_t)(0x80 | (body >> 7 & 0x7f));
+    head[3] = (uint8_t)(body >> 14);
+    head[16] = (uint8_t)('a' + number);
+    memset(packet, 'x', sizeof packet);
+    memcpy(packet, head, sizeof head);
+    peer_send(peer, packet, sizeof head + UINT16_MAX);
+}
+
+/* Opens clients with large wills, ends them all at once by end, and expects the wills in batches of
+ * ordinary size. */
+static void expect_wills_in_batches(void (*end)(struct rig *, struct peer **, size_t))
+{
+    enum { CLIENTS = 12 };
+    struct rig rig;
+    struct peer *peers[CLIENTS];
+    rig_init(&rig, 0, NO_LIMIT, "");
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        peers[i] = peer_new(&rig);
+        send_large_will(peers[i], i);
+        peer_expect_connack(peers[i]);
+    }
+    end(&rig, peers, CLIENTS);
+    rig_until(&rig, rig_held(&rig) == CLIENTS);
+    size_t largest = 0;
+    for (struct queue_item *item = rig.taken; item; item = item->next)
+        largest = item->bytes > largest ? item->bytes : largest;
+    assert_in_range(largest, UINT16_MAX, INGEST_BATCH_TARGET_BYTES + 2 * UINT16_MAX);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        peer_free(peers[i]);
+    rig_deinit(&rig);
+}
+
+static void end_by_shutdown(struct rig *rig, struct peer **peers, size_t count)
+{
+    (void)peers;
+    (void)count;
+    edge_shutdown(rig->edge);
+}
+
+static void end_by_peers(struct rig *rig, struct peer **peers, size_t count)
+{
+    (void)rig;
+    for (size_t i = 0; i < count; i++)
+        shutdown(peers[i]->fd, SHUT_RDWR);
+}
+
+static void end_by_time(struct rig *rig, struct peer **peers, size_t count)
+{
+    (void)peers;
+    (void)count;
+    rig->now_us += INT64_C(100000000); /* beyond one and a half times their keep-alive */
+    edge_sweep(rig->edge);
+}
+
+static void test_many_wills_at_once_make_batches_of_ordinary_size(void **state)
+{
+    (void)state;
+    expect_wills_in_batches(end_by_shutdown);
+    expect_wills_in_batches(end_by_peers);
+    expect_wills_in_batches(end_by_time);
 }
 
 static void test_no_connection_is_accepted_after_stop(void **state)
@@ -394,8 +503,10 @@ int main(void)
         cmocka_unit_test(test_reading_pauses_at_the_mark_and_resumes_below_half),
         cmocka_unit_test(test_packet_larger_than_the_mark_passes),
         cmocka_unit_test(test_unfinished_packets_are_bounded_together),
+        cmocka_unit_test(test_small_unfinished_packet_takes_the_place_of_the_largest),
         cmocka_unit_test(test_full_queue_is_tried_again),
         cmocka_unit_test(test_shutdown_answers_what_it_received_and_says_goodbye),
+        cmocka_unit_test(test_many_wills_at_once_make_batches_of_ordinary_size),
         cmocka_unit_test(test_no_connection_is_accepted_after_stop),
         cmocka_unit_test(test_new_limits_are_for_new_connections),
         cmocka_unit_test(test_port_in_use_is_explained),

@@ -181,6 +181,7 @@ static void test_a_failed_commit_is_tried_again_and_answered_then(void **state)
            clock_monotonic_us(&clock_system) < until)
         poll(NULL, 0, 1);
     assert_int_equal(metric_get(metric_process(), METRIC_STORE_DEGRADED), 1);
+    assert_true(pipeline_store_open(f.pipeline)); /* its identity is known all the same */
     publish(2, 10, 1);
     take_receipts(SILENCE_MS);
     assert_int_equal(all_answered(), 0);

@@ -234,6 +234,20 @@ static void test_client_that_takes_no_connack_gets_none(void **state)
     client_deinit(&c);
 }
 
+static void test_client_whose_connack_could_not_be_written_leaves_no_will(void **state)
+{
+    struct client c;
+    struct mqtt_connect connect = client_connect_packet(MQTT_5_0, "dev");
+    connect.has_will = true;
+    connect.will = (struct mqtt_will){.topic = SLICE_LITERAL("dev/state")};
+    client_init(&c, *state, &client_limits);
+    c.out.max = 4;
+    assert_true(client_connect(&c, &connect) < 0);
+    assert_int_equal(session_end(&c.session, &c.turn), 0);
+    assert_null(client_next_record(&c, NULL));
+    client_deinit(&c);
+}
+
 static void test_takeover_names_the_older_session(void **state)
 {
     struct client a, b, other;
@@ -304,6 +318,7 @@ int main(void)
         registry_test(test_server_keep_alive_is_said_when_it_differs),
         registry_test(test_keep_alive_zero_means_never),
         registry_test(test_client_that_takes_no_connack_gets_none),
+        registry_test(test_client_whose_connack_could_not_be_written_leaves_no_will),
         registry_test(test_takeover_names_the_older_session),
         registry_test(test_first_packet_must_be_connect),
         registry_test(test_second_connect_is_a_protocol_error),

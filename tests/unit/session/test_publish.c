@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "event/attribute.h"
+#include "mqtt/topic.h"
 
 static void test_publish_becomes_an_event(void **state)
 {
@@ -298,6 +299,35 @@ static void test_bad_topic_alias_ends_the_connection(void **state)
     }
 }
 
+static void test_long_topics_of_aliases_are_bounded_together(void **state)
+{
+    static char topic[MQTT_TOPIC_MAX_BYTES + 1];
+    struct client c;
+    memset(topic, 't', sizeof topic - 1);
+    client_open(&c, *state, MQTT_5_0, "dev");
+    assert_int_equal(publish_alias(&c, topic, 1), 0); /* one as long as can be */
+    assert_int_equal(publish_alias(&c, topic, 1), 0);
+    topic[ALIAS_AVERAGE_BYTES] = '\0';
+    assert_int_equal(publish_alias(&c, topic, 2), 0);
+    topic[ALIAS_AVERAGE_BYTES] = 't';
+    client_expect_fault(&c, publish_alias(&c, topic, 3), MQTT_QUOTA_EXCEEDED);
+    client_deinit(&c);
+}
+
+static void test_memory_of_an_alias_is_given_back(void **state)
+{
+    static char topic[MQTT_TOPIC_MAX_BYTES + 1];
+    struct client c;
+    memset(topic, 't', sizeof topic - 1);
+    client_open(&c, *state, MQTT_5_0, "dev");
+    for (uint32_t alias = 1; alias <= 3; alias++) {
+        assert_int_equal(publish_alias(&c, topic, alias), 0);
+        assert_int_equal(publish_alias(&c, "short", alias), 0);
+        assert_true(c.session.aliases.bytes < 1024);
+    }
+    client_deinit(&c);
+}
+
 /* [MQTT-3.3.2-8] */
 static void test_topic_alias_0_is_refused(void **state)
 {
@@ -341,6 +371,8 @@ int main(void)
         registry_test(test_qos_2_is_refused),
         registry_test(test_topic_alias_stands_for_its_topic),
         registry_test(test_bad_topic_alias_ends_the_connection),
+        registry_test(test_long_topics_of_aliases_are_bounded_together),
+        registry_test(test_memory_of_an_alias_is_given_back),
         registry_test(test_topic_alias_0_is_refused),
         registry_test(test_malformed_publish_is_told_why),
     };

@@ -202,6 +202,17 @@ static void test_fault_publishes_the_will(void **state)
     client_deinit(&c);
 }
 
+static void test_will_that_is_lost_is_counted(void **state)
+{
+    struct client c;
+    open_with_will(&c, *state, MQTT_5_0);
+    c.turn.batch = NULL;
+    assert_true(session_end(&c.session, &c.turn) < 0);
+    assert_int_equal(c.turn.refused, 1);
+    assert_int_equal(c.turn.received_qos0, 0);
+    client_deinit(&c);
+}
+
 /* [MQTT-3.14.2-2] */
 static void test_disconnect_may_not_invent_a_session_expiry(void **state)
 {
@@ -267,6 +278,7 @@ int main(void)
         registry_test(test_disconnect_takes_the_will_back),
         registry_test(test_disconnect_0x04_leaves_the_will),
         registry_test(test_fault_publishes_the_will),
+        registry_test(test_will_that_is_lost_is_counted),
         registry_test(test_disconnect_may_not_invent_a_session_expiry),
         registry_test(test_goodbye_is_said_once_and_in_50_only),
         registry_test(test_reason_string_is_left_out_if_it_is_too_long),

@@ -89,7 +89,8 @@ int fixture_try_open(struct fixture *f, struct error *error)
 {
     assert_null(f->store);
     const struct store_options options = {
-        .data_dir = f->data_dir, .config = &f->config, .clock = &f->clock};
+        .data_dir = f->data_dir, .config = &f->config, .clock = &f->clock,
+        .background_checkpoints = f->background};
     assert_int_equal(store_new(&options, &f->store), 0);
     return store_open(f->store, error);
 }

@@ -22,6 +22,7 @@ struct fixture {
     int64_t now_us;     /* monotonic */
     struct clock clock; /* shows now_us */
     struct store *store;
+    bool background; /* the stores have a checkpointer */
 };
 
 /* cmocka set-up and tear-down; *state is a struct fixture. */

@@ -185,9 +185,10 @@ static void test_a_feed_gets_segments_as_long_as_there_is_room(void **state)
     uint32_t stream = fixture_stream(f, "events");
     struct range_feed *feed = attach(f, "up", RANGE_START_DEFAULT);
     assert_int_equal(range_feed_notify(feed, RANGE_ATTACHED), 0);
-    unsigned rounds = 2 * RANGE_FEED_MAX_BYTES / (256 * 1024);
+    enum { PAYLOAD_BYTES = 64 * 1024 };
+    unsigned rounds = 2 * RANGE_FEED_MAX_BYTES / PAYLOAD_BYTES;
     for (unsigned i = 0; i < rounds; i++) {
-        fixture_fill(f, stream, i, 1, 256 * 1024);
+        fixture_fill(f, stream, i, 1, PAYLOAD_BYTES);
         struct segment *segment = store_committed_next(f->store);
         range_feed_publish(feed, 1, segment);
         /* Whether it was queued or not, the head moves. */
@@ -209,6 +210,65 @@ static void test_a_feed_gets_segments_as_long_as_there_is_room(void **state)
     assert_in_range(segments, 2, rounds - 2);
     assert_int_equal(kinds[RANGE_ATTACHED], 1);
     assert_int_equal(kinds[RANGE_STOP], 1);
+    store_detach(f->store, feed);
+    range_feed_unref(feed);
+}
+
+static void test_a_consumer_that_is_behind_is_not_fed(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f, "up", RANGE_START_OLDEST);
+    struct range *range = &feed->ranges[1];
+    fixture_fill(f, stream, 0, 3, 10);
+    assert_false(range_live_set(range, false, 0));
+    range_feed_publish(feed, 1, store_committed_next(f->store));
+    assert_null(queue_take_all(&feed->queue));
+    assert_int_equal(atomic_load(&range->head_offset), 3);
+    fixture_fill(f, stream, 3, 2, 10);
+    assert_null(store_committed_next(f->store)); /* nobody takes it: its memory is used again */
+    assert_int_equal(atomic_load(&range->head_offset), 5);
+    assert_true(range_live_set(range, true, 3));  /* two have passed it by */
+    assert_false(range_live_set(range, true, 3)); /* said once */
+    fixture_fill(f, stream, 5, 1, 10);
+    range_feed_publish(feed, 1, store_committed_next(f->store));
+    struct queue_item *item = queue_take_all(&feed->queue);
+    assert_non_null(item);
+    assert_int_equal(((struct range_segment *)item)->segment->base_offset, 5);
+    item->free(item);
+    store_detach(f->store, feed);
+    range_feed_unref(feed);
+}
+
+static void assert_shows(const struct range *range, uint64_t next, uint64_t events, uint64_t bytes)
+{
+    assert_int_equal(metric_get(range->metrics, METRIC_RANGE_NEXT_OFFSET), next);
+    assert_int_equal(metric_get(range->metrics, METRIC_RANGE_LAG_EVENTS), events);
+    assert_int_equal(metric_get(range->metrics, METRIC_RANGE_LAG_BYTES), bytes);
+}
+
+static void test_the_lag_is_shown_whichever_end_moves(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    fixture_fill(f, stream, 0, 10, 100);
+    struct range_feed *feed = attach(f, "lagging", RANGE_START_OLDEST);
+    struct range *range = &feed->ranges[1];
+    assert_shows(range, 0, 10, 0); /* its bytes are not known before the consumer has looked */
+    uint64_t bytes = atomic_load(&range->head_bytes);
+    range_cursor_show(range, 0, 0);
+    assert_shows(range, 0, 10, bytes);
+    range_cursor_show(range, 4, 400);
+    assert_shows(range, 4, 6, bytes - 400);
+    range_live_set(range, false, 10);
+    fixture_fill(f, stream, 10, 5, 100); /* nobody is woken by it */
+    uint64_t more = atomic_load(&range->head_bytes);
+    assert_true(more > bytes);
+    assert_shows(range, 4, 11, more - 400);
+    range_cursor_show(range, 15, more);
+    assert_shows(range, 15, 0, 0);
     store_detach(f->store, feed);
     range_feed_unref(feed);
 }
@@ -245,6 +305,8 @@ int main(void)
         TEST(test_a_failed_commit_keeps_the_moves),
         TEST(test_a_cursor_never_passes_the_head),
         TEST(test_a_feed_gets_segments_as_long_as_there_is_room),
+        TEST(test_a_consumer_that_is_behind_is_not_fed),
+        TEST(test_the_lag_is_shown_whichever_end_moves),
         TEST(test_messages_hold_the_feed_until_they_are_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

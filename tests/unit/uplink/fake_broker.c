@@ -270,6 +270,8 @@ bool fake_broker_disconnected(struct fake_broker *b)
 
 void fake_broker_stop(struct fake_broker *b)
 {
+    if (!b->messages)
+        return;
     pthread_mutex_lock(&b->lock);
     b->stop = true;
     shutdown(b->listener, SHUT_RDWR);
@@ -279,5 +281,6 @@ void fake_broker_stop(struct fake_broker *b)
     pthread_join(b->thread, NULL);
     close(b->listener);
     free(b->messages);
+    b->messages = NULL;
     pthread_mutex_destroy(&b->lock);
 }

@@ -56,6 +56,6 @@ void fake_broker_start(struct fake_broker *b, const struct fake_broker_rules *ru
 void fake_broker_set(struct fake_broker *b, const struct fake_broker_rules *rules);
 size_t fake_broker_count(struct fake_broker *b);
 bool fake_broker_disconnected(struct fake_broker *b);
-void fake_broker_stop(struct fake_broker *b);
+void fake_broker_stop(struct fake_broker *b); /* again, or never started: nothing happens */
 
 #endif

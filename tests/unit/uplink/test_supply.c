@@ -109,7 +109,7 @@ static void test_live_batches_are_served_without_reading(void **state)
 {
     struct fixture *f = *state;
     for (int i = 0; i < 10; i++)
-        supply_push(&f->supply, commit(f, 7));
+        supply_push(&f->supply, commit(f, 7), 0);
     for (uint64_t offset = 0; offset < 70; offset++) {
         assert_gets(f, offset);
         assert_gets(f, offset); /* asked again, the same is given */
@@ -122,17 +122,37 @@ static void test_what_is_not_in_memory_is_read_and_live_batches_follow(void **st
     struct fixture *f = *state;
     segment_unref(commit(f, 5));
     segment_unref(commit(f, 5));
-    supply_push(&f->supply, commit(f, 5));
-    for (uint64_t offset = 0; offset < 15; offset++)
+    assert_true(supply_behind(&f->supply, 0, f->head));
+    for (uint64_t offset = 0; offset < 8; offset++)
+        assert_gets(f, offset);
+    assert_false(supply_behind(&f->supply, 8, f->head)); /* the rest of it is in memory */
+    supply_push(&f->supply, commit(f, 5), 8);
+    for (uint64_t offset = 8; offset < 15; offset++)
         assert_gets(f, offset);
     assert_int_equal(f->supply.reads, 2);
+}
+
+static void test_behind_a_backlog_no_live_batch_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    segment_unref(commit(f, 5));
+    segment_unref(commit(f, 5));
+    supply_push(&f->supply, commit(f, 5), 0);
+    assert_int_equal(f->supply.live_count, 0);
+    assert_gets(f, 0);
+    supply_push(&f->supply, commit(f, 5), 1);
+    assert_int_equal(f->supply.live_count, 0);
+    assert_true(supply_behind(&f->supply, 1, f->head));
+    for (uint64_t offset = 1; offset < 20; offset++)
+        assert_gets(f, offset);
+    assert_int_equal(f->supply.reads, 4);
 }
 
 static void test_going_back_finds_the_same_events(void **state)
 {
     struct fixture *f = *state;
-    supply_push(&f->supply, commit(f, 10));
-    supply_push(&f->supply, commit(f, 10));
+    supply_push(&f->supply, commit(f, 10), 0);
+    supply_push(&f->supply, commit(f, 10), 0);
     for (uint64_t offset = 0; offset < 20; offset++)
         assert_gets(f, offset);
     assert_gets(f, 12);
@@ -157,7 +177,7 @@ static void test_memory_is_bounded_and_the_store_fills_in(void **state)
 {
     struct fixture *f = *state;
     for (int i = 0; i < SUPPLY_LIVE_MAX + 20; i++)
-        supply_push(&f->supply, commit(f, 1));
+        supply_push(&f->supply, commit(f, 1), 0);
     assert_int_equal(f->supply.live_count, SUPPLY_LIVE_MAX);
     assert_true(f->supply.live_bytes <= SUPPLY_LIVE_MAX_BYTES);
     for (uint64_t offset = 0; offset < f->head; offset++)
@@ -188,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_live_batches_are_served_without_reading),
         TEST(test_what_is_not_in_memory_is_read_and_live_batches_follow),
+        TEST(test_behind_a_backlog_no_live_batch_is_kept),
         TEST(test_going_back_finds_the_same_events),
         TEST(test_nothing_at_the_head_is_an_outcome),
         TEST(test_memory_is_bounded_and_the_store_fills_in),

@@ -255,6 +255,49 @@ static void test_live_events_are_sent_from_memory(void **state)
     assert_true(f->broker.messages[0].properties_bytes > 100); /* binary is the default */
 }
 
+static uint64_t lag(struct fixture *f)
+{
+    return metric_get(f->feed->ranges[0].metrics, METRIC_RANGE_LAG_EVENTS);
+}
+
+static uint64_t lag_bytes(struct fixture *f)
+{
+    return metric_get(f->feed->ranges[0].metrics, METRIC_RANGE_LAG_BYTES);
+}
+
+static void test_the_lag_is_right_in_every_state(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_broker_rules rules = ordinary;
+    append(f, 50);
+    rules.silent = true;
+    start(f, &rules, "\"window\": 10, \"reconnect_min\": \"10ms\"");
+    assert_int_equal(lag(f), 50); /* attached, not yet connected */
+    AWAIT(metric_get(f->metrics, METRIC_UPSTREAM_IN_FLIGHT) == 10);
+    AWAIT(lag_bytes(f) == atomic_load(&f->feed->ranges[0].head_bytes));
+    append(f, 30); /* it does not wake a full window, and counts at once */
+    assert_int_equal(lag(f), 80);
+    assert_int_equal(lag_bytes(f), atomic_load(&f->feed->ranges[0].head_bytes));
+    fake_broker_stop(&f->broker);
+    AWAIT(!metric_get(f->metrics, METRIC_UPSTREAM_CONNECTED));
+    append(f, 20);
+    assert_int_equal(lag(f), 100);
+    assert_int_equal(lag_bytes(f), atomic_load(&f->feed->ranges[0].head_bytes));
+}
+
+static void test_the_lag_closes_with_the_last_acknowledgement(void **state)
+{
+    struct fixture *f = *state;
+    append(f, 500);
+    start(f, &ordinary, "");
+    await_cursor(f, 500);
+    AWAIT(lag(f) == 0 && lag_bytes(f) == 0);
+    assert_int_equal(metric_get(f->feed->ranges[0].metrics, METRIC_RANGE_NEXT_OFFSET), 500);
+    stop(f);
+    append(f, 7);
+    assert_int_equal(lag(f), 7);
+}
+
 static void test_the_window_is_the_smaller_of_ours_and_receive_maximum(void **state)
 {
     struct fixture *f = *state;
@@ -426,6 +469,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_backlog_and_live_events_arrive_once_and_in_order),
         TEST(test_live_events_are_sent_from_memory),
+        TEST(test_the_lag_is_right_in_every_state),
+        TEST(test_the_lag_closes_with_the_last_acknowledgement),
         TEST(test_the_window_is_the_smaller_of_ours_and_receive_maximum),
         TEST(test_lost_connections_cost_at_most_a_window_of_repeats_each),
         TEST(test_a_server_of_3_1_1_is_met_with_3_1_1),

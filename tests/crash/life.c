@@ -1,0 +1,402 @@
+#include "life.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "config/read.h"
+#include "dice.h"
+#include "specimen.h"
+#include "store/range.h"
+#include "store/read.h"
+#include "store/store.h"
+
+enum { STEPS_SMALL = 50, STEPS_LARGE = 220, EVENTS_MAX = 1 << 20 };
+
+const char *const life_streams[LIFE_STREAMS] = {"events", "small", "bulk", "late"};
+const char *const life_consumers[2] = {"cloud", "archive"};
+const unsigned life_consumer_streams[2] = {2, 1};
+
+struct life {
+    const struct life_options *options;
+    const char *directory;
+    struct history *history;
+    struct dice dice;
+    struct store_config config;
+    struct store *store;
+    struct store_reader *reader;
+    sqlite3 *slow; /* a reader that stands in the way of checkpoints, or NULL */
+    struct range_feed *feeds[2];
+    uint64_t next[LIFE_STREAMS];      /* as acknowledged */
+    uint64_t open_next[LIFE_STREAMS]; /* as appended */
+    uint64_t cursor[LIFE_CURSORS];
+    bool late; /* its stream was made */
+    bool failed;
+    uint32_t serial;
+};
+
+static int64_t now_us = 1000000;
+
+static int64_t life_now(void *data)
+{
+    (void)data;
+    return now_us;
+}
+
+static bool life_synced(void *data)
+{
+    (void)data;
+    return true;
+}
+
+const struct clock life_clock = {life_now, life_now, life_synced, NULL};
+
+static void must(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    fprintf(stderr, "life: %s\n", what);
+    exit(99);
+}
+
+struct history *history_new(void)
+{
+    struct history *history = calloc(1, sizeof(*history));
+    must(history != NULL, "memory");
+    for (unsigned i = 0; i < LIFE_STREAMS; i++)
+        history->events[i] = (struct bytes)BYTES_INIT(EVENTS_MAX * sizeof(struct specimen));
+    return history;
+}
+
+struct history *history_free(struct history *history)
+{
+    if (!history)
+        return NULL;
+    for (unsigned i = 0; i < LIFE_STREAMS; i++)
+        bytes_deinit(&history->events[i]);
+    free(history);
+    return NULL;
+}
+
+/* Of the attempts so far those stay that the image may be of. */
+static void keep_attempts(struct history *history, size_t position)
+{
+    unsigned from = 0, kept = 0;
+    for (unsigned i = 0; i < history->attempt_count; i++)
+        if (history->attempts[i].acknowledged && history->attempts[i].end <= position)
+            from = i;
+    if (history->durability == STORE_DURABILITY_PROCESS)
+        from = 0;
+    for (unsigned i = from; i < history->attempt_count; i++) {
+        if (history->attempts[i].begin > position)
+            break;
+        history->attempts[kept] = history->attempts[i];
+        history->attempts[kept].begin = history->attempts[kept].end = 0;
+        history->attempts[kept].acknowledged = kept == 0;
+        kept++;
+    }
+    history->attempt_count = kept;
+}
+
+void history_begin(struct history *history, enum store_durability durability, size_t position,
+                   const struct state *state)
+{
+    keep_attempts(history, position);
+    history->durability = durability;
+    history->step_count = history->opening_count = 0;
+    struct attempt *first = &history->attempts[history->attempt_count];
+    *first = (struct attempt){.acknowledged = true, .end = history->attempt_count ? LIFE_LATER : 0};
+    history->attempt_count++;
+    memcpy(first->next, state->next, sizeof(first->next));
+    memcpy(first->cursor, state->cursor, sizeof(first->cursor));
+    for (unsigned i = 0; i < LIFE_STREAMS; i++)
+        history->events[i].len = state->next[i] * sizeof(struct specimen);
+    if (state->epoch[0] && durability == STORE_DURABILITY_POWER) {
+        memcpy(history->openings[0].epoch, state->epoch, sizeof(state->epoch));
+        memcpy(history->openings[0].gateway_id, state->gateway_id, sizeof(state->gateway_id));
+        history->openings[0].end = 0;
+        history->opening_count = 1;
+    }
+}
+
+void life_config(bool large, enum store_durability durability, struct store_config *ret)
+{
+    char text[512];
+    struct error error = ERROR_INIT;
+    snprintf(text, sizeof(text),
+             "{\"commit\": {\"durability\": \"%s\"}, \"streams\": {"
+             "\"events\": {\"max_bytes\": \"%s\"},"
+             "\"small\": {\"max_bytes\": \"64KiB\", \"when_full\": \"reject\"},"
+             "\"bulk\": {\"max_bytes\": \"8MiB\", \"max_age\": \"10m\"}}}",
+             durability == STORE_DURABILITY_POWER ? "power" : "process", large ? "3MiB" : "96KiB");
+    if (config_read_text(&store_section, text, &error, ret))
+        must(false, error.what);
+}
+
+/* Retention as a reader sees it. */
+static void note_step(struct life *life)
+{
+    struct history *h = life->history;
+    must(h->step_count < LIFE_STEPS_MAX, "steps");
+    unsigned n = h->step_count++;
+    memset(&h->steps[n], 0, sizeof(h->steps[n]));
+    for (unsigned i = 0; i < LIFE_STREAMS; i++) {
+        struct store_stream_info info;
+        int r = store_read_stream(life->reader, life_streams[i], &info);
+        must(r == 0 || r == -ENOENT, "reading the extent of a stream");
+        if (!r)
+            h->steps[n].first[i] = info.first_offset;
+    }
+    h->steps[n].end = crash_vfs_position();
+}
+
+static void live_open(struct life *life)
+{
+    struct error error = ERROR_INIT;
+    const struct store_options options = {.data_dir = life->directory,
+                                          .config = &life->config,
+                                          .clock = &life_clock,
+                                          .background_checkpoints = life->options->large};
+    must(store_new(&options, &life->store) == 0, "store_new");
+    int r = store_open(life->store, &error);
+    must(r == 0, error.what);
+    struct history *h = life->history;
+    must(h->opening_count < LIFE_OPENINGS_MAX, "openings");
+    unsigned n = h->opening_count++;
+    snprintf(h->openings[n].epoch, sizeof(h->openings[n].epoch), "%s", store_epoch(life->store));
+    snprintf(h->openings[n].gateway_id, sizeof(h->openings[n].gateway_id), "%s",
+             store_gateway_id(life->store));
+    h->openings[n].end = crash_vfs_position();
+    for (unsigned i = 0; i < h->attempt_count; i++)
+        if (h->attempts[i].end == LIFE_LATER)
+            h->attempts[i].end = h->openings[n].end;
+    for (unsigned i = 0; i < 2; i++) {
+        must(range_feed_new(life_consumers[i], RANGE_START_OLDEST, life_streams,
+                            life_consumer_streams[i], &life->feeds[i]) == 0 &&
+                 store_attach(life->store, life->feeds[i]) == 0,
+             "attach");
+    }
+    must(store_reader_open(store_path(life->store), &error, &life->reader) == 0, error.what);
+    note_step(life);
+}
+
+static void slow_reader_end(struct life *life)
+{
+    must(sqlite3_close(life->slow) == SQLITE_OK, "slow reader");
+    life->slow = NULL;
+}
+
+static void slow_reader_begin(struct life *life)
+{
+    must(sqlite3_open_v2(store_path(life->store), &life->slow, SQLITE_OPEN_READONLY, NULL) ==
+                 SQLITE_OK &&
+             sqlite3_exec(life->slow, "BEGIN; SELECT count(*) FROM batch", NULL, NULL, NULL) ==
+                 SQLITE_OK,
+         "slow reader");
+}
+
+/* A checkpoint on a connection of its own, at any time and not only when the log has grown. */
+static void checkpoint(struct life *life)
+{
+    sqlite3 *db;
+    must(sqlite3_open(store_path(life->store), &db) == SQLITE_OK, "checkpoint");
+    int mode = dice_one_in(&life->dice, 4) ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    int code = sqlite3_wal_checkpoint_v2(db, NULL, mode, NULL, NULL);
+    must(code == SQLITE_OK || code == SQLITE_BUSY, "checkpoint");
+    must(sqlite3_close(db) == SQLITE_OK, "checkpoint");
+}
+
+static struct attempt *attempt_begin(struct life *life, const uint64_t next[LIFE_STREAMS])
+{
+    struct history *h = life->history;
+    must(h->attempt_count < LIFE_ATTEMPTS_MAX, "attempts");
+    struct attempt *attempt = &h->attempts[h->attempt_count++];
+    *attempt = (struct attempt){.begin = crash_vfs_position()};
+    memcpy(attempt->next, next, sizeof(attempt->next));
+    memcpy(attempt->cursor, life->cursor, sizeof(attempt->cursor));
+    return attempt;
+}
+
+static void attempt_end(struct life *life, struct attempt *attempt)
+{
+    attempt->acknowledged = true;
+    attempt->end = crash_vfs_position();
+    memcpy(life->next, attempt->next, sizeof(life->next));
+}
+
+static void commit(struct life *life, bool failing)
+{
+    static const int codes[] = {SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC};
+    struct attempt *attempt = attempt_begin(life, life->open_next);
+    if (failing) {
+        int code = codes[dice_below(&life->dice, 3)];
+        bool sync = code == SQLITE_IOERR_FSYNC;
+        crash_vfs_fail_once(code, sync ? 0 : (unsigned)dice_below(&life->dice, 8));
+    }
+    int r = store_commit(life->store);
+    crash_vfs_fail_never();
+    /* After an I/O error the log must first be emptied, and the slow reader is in the way. */
+    must(r == 0 || failing || (life->failed && life->slow), "a commit failed for no reason");
+    life->failed = r != 0;
+    if (!r)
+        attempt_end(life, attempt);
+}
+
+/* What was tried may be on the disk, so it must not be forgotten as what was never tried may. */
+static void commit_for_sure(struct life *life)
+{
+    if (life->failed && life->slow)
+        slow_reader_end(life);
+    if (life->failed)
+        commit(life, false);
+}
+
+static void live_close(struct life *life)
+{
+    commit_for_sure(life);
+    note_step(life); /* a commit may evict, too */
+    if (life->slow)
+        slow_reader_end(life);
+    life->reader = store_reader_close(life->reader);
+    for (unsigned i = 0; i < 2; i++)
+        store_detach(life->store, life->feeds[i]);
+    struct attempt *attempt = attempt_begin(life, life->next);
+    life->store = store_free(life->store);
+    attempt_end(life, attempt);
+    for (unsigned i = 0; i < 2; i++)
+        life->feeds[i] = range_feed_unref(life->feeds[i]);
+    memcpy(life->open_next, life->next, sizeof(life->next));
+}
+
+static void append(struct life *life, unsigned stream, uint32_t bytes, bool smooth)
+{
+    struct specimen specimen = {.serial = ++life->serial, .bytes = bytes, .smooth = smooth};
+    struct event event = specimen_event(&specimen);
+    uint32_t id;
+    uint64_t offset;
+    must(store_stream(life->store, life_streams[stream], &id) == 0, "stream");
+    int r = store_append(life->store, id, &event, &offset);
+    if (r == STORE_FULL)
+        return;
+    must(r == 0 && offset == life->open_next[stream], "append");
+    life->open_next[stream]++;
+    struct bytes *events = &life->history->events[stream];
+    events->len = offset * sizeof(specimen);
+    must(bytes_append(events, &specimen, sizeof(specimen)) == 0, "events");
+}
+
+static void append_some(struct life *life)
+{
+    struct dice *d = &life->dice;
+    unsigned stream = (unsigned)dice_below(d, 2);
+    if (dice_one_in(d, 16))
+        life->late = true;
+    if (life->late && dice_one_in(d, 5))
+        stream = 3;
+    bool smooth = dice_one_in(d, 2);
+    uint32_t most = dice_one_in(d, 3) ? 6000 : 200;
+    unsigned count = 1 + (unsigned)dice_below(d, most > 1000 ? 4 : 20);
+    if (life->options->large && stream == 0) {
+        count = 4;
+        most = 32000;
+        smooth = false;
+    } else if (dice_one_in(d, 64)) { /* more than fits into one batch */
+        stream = 2;
+        for (unsigned i = 0; i < 3; i++)
+            append(life, stream, 350000 + (uint32_t)dice_below(d, 100000), true);
+        return;
+    } else if (dice_one_in(d, 12)) {
+        stream = 2;
+    }
+    for (unsigned i = 0; i < count; i++)
+        append(life, stream, (uint32_t)dice_below(d, most), smooth);
+}
+
+static void move_cursor(struct life *life)
+{
+    unsigned cursor = (unsigned)dice_below(&life->dice, LIFE_CURSORS);
+    unsigned feed = cursor / 2, stream = cursor % 2;
+    uint64_t ahead = life->next[stream] - life->cursor[cursor];
+    if (!ahead)
+        return;
+    uint64_t by = dice_one_in(&life->dice, 3) ? 1 + dice_below(&life->dice, ahead) : ahead;
+    life->cursor[cursor] += by;
+    store_move_cursor(life->store, life->feeds[feed], stream, life->cursor[cursor]);
+}
+
+static void maintain(struct life *life)
+{
+    bool more = true;
+    for (unsigned i = 0; i < 8 && more; i++)
+        must(store_maintain(life->store, &more) == 0, "maintain");
+}
+
+static void shrink(struct life *life)
+{
+    life->config.streams.items[0].max_bytes = 256 << 10;
+    store_reconfigure(life->store, &life->config);
+}
+
+static void step(struct life *life)
+{
+    struct dice *d = &life->dice;
+    unsigned fate = (unsigned)dice_below(d, 64);
+    now_us += (int64_t)dice_below(d, 60) * 1000000;
+    if (fate < 6) {
+        move_cursor(life);
+        if (dice_one_in(d, 3))
+            commit(life, false);
+    } else if (fate < 14) {
+        maintain(life);
+    } else if (fate < 17 && !life->options->large) {
+        checkpoint(life);
+    } else if (fate < 19) {
+        if (life->slow)
+            slow_reader_end(life);
+        else if (!life->options->large)
+            slow_reader_begin(life);
+    } else if (fate < 21) {
+        live_close(life);
+        live_open(life);
+    } else {
+        unsigned streams = 1 + (unsigned)dice_below(d, 3);
+        for (unsigned i = 0; i < streams; i++)
+            append_some(life);
+        if (dice_one_in(d, 2))
+            move_cursor(life);
+        if (!dice_one_in(d, 16))
+            commit(life, dice_one_in(d, 12));
+    }
+    note_step(life);
+}
+
+void life_run(const struct life_options *options, const char *directory, struct crash_log *log,
+              struct history *history)
+{
+    struct life life = {.options = options,
+                        .directory = directory,
+                        .history = history,
+                        .dice = {options->seed},
+                        .serial = (uint32_t)options->seed << 16};
+    const struct attempt *begin = &history->attempts[history->attempt_count - 1];
+    now_us = 1000000;
+    memcpy(life.next, begin->next, sizeof(life.next));
+    memcpy(life.open_next, begin->next, sizeof(life.next));
+    memcpy(life.cursor, begin->cursor, sizeof(life.cursor));
+    life_config(options->large, options->durability, &life.config);
+    crash_vfs_begin(directory, &options->disk, options->seed, log);
+    live_open(&life);
+    unsigned steps = options->large ? STEPS_LARGE : STEPS_SMALL;
+    for (unsigned i = 0; i < steps; i++) {
+        if (options->large && i == steps * 3 / 4)
+            shrink(&life);
+        step(&life);
+    }
+    live_close(&life);
+    crash_vfs_end();
+    config_section_deinit(&store_section, &life.config);
+}
