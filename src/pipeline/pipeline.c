@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "admit/admit.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -16,23 +15,18 @@
 #include "base/result.h"
 #include "event/event.h"
 #include "event/ingest.h"
+#include "pipeline/consumers.h"
+#include "pipeline/item_list.h"
 #include "route/route.h"
 #include "store/range.h"
-#include "store/read.h"
 #include "store/store.h"
 
 enum {
-    FEEDS_MAX = 64,
     RETRY_US = 1000 * 1000, /* between attempts to open, to commit, or to append to a full stream */
     RETRY_FIRST_US = 50 * 1000
 };
 
 enum pipeline_state { PIPELINE_CLOSED, PIPELINE_OK, PIPELINE_FULL, PIPELINE_DEGRADED };
-
-/* A list of items linked by their next pointers. */
-struct item_list {
-    struct queue_item *first, **last;
-};
 
 struct pipeline {
     struct queue queue;
@@ -50,41 +44,11 @@ struct pipeline {
     size_t position;           /* into the batch at the head of waiting */
     unsigned output;           /* of the event at position: outputs before it are appended */
     uint32_t streams[ROUTE_STREAMS_MAX]; /* route's index -> store's number, once open */
-    struct range_feed *feeds[FEEDS_MAX];
-    unsigned feed_count;
-    struct item_list attaches; /* consumers that came before the store was open */
+    struct consumers consumers;
     atomic_bool store_open; /* set once, after the open */
     pthread_t thread;
     bool started;
 };
-
-static void list_init(struct item_list *list)
-{
-    list->first = NULL;
-    list->last = &list->first;
-}
-
-static void list_add(struct item_list *list, struct queue_item *item)
-{
-    item->next = NULL;
-    *list->last = item;
-    list->last = &item->next;
-}
-
-static struct queue_item *list_take(struct item_list *list)
-{
-    struct queue_item *item = list->first;
-    if (item && !(list->first = item->next))
-        list->last = &list->first;
-    return item;
-}
-
-static void list_free(struct item_list *list)
-{
-    struct queue_item *item;
-    while ((item = list_take(list)))
-        item->free(item);
-}
 
 int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
 {
@@ -96,9 +60,9 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     p->route = options->route;
     p->clock = options->clock;
     p->limits = options->limits;
-    list_init(&p->waiting);
-    list_init(&p->appended);
-    list_init(&p->attaches);
+    item_list_init(&p->waiting);
+    item_list_init(&p->appended);
+    consumers_init(&p->consumers, options->store);
     /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
     int r = queue_init(&p->queue, SIZE_MAX);
     if (r) {
@@ -114,13 +78,9 @@ struct pipeline *pipeline_free(struct pipeline *p)
     if (!p)
         return NULL;
     assert(!p->started);
-    list_free(&p->waiting);
-    list_free(&p->appended);
-    list_free(&p->attaches);
-    for (unsigned i = 0; i < p->feed_count; i++) {
-        store_detach(p->store, p->feeds[i]);
-        range_feed_unref(p->feeds[i]);
-    }
+    item_list_free(&p->waiting);
+    item_list_free(&p->appended);
+    consumers_deinit(&p->consumers);
     queue_deinit(&p->queue);
     free(p);
     return NULL;
@@ -154,43 +114,6 @@ static void pipeline_set_state(struct pipeline *p, enum pipeline_state state)
                state == PIPELINE_CLOSED || state == PIPELINE_DEGRADED);
 }
 
-/* Attaches a consumer. Without an open store, or when it cannot be written, it waits. */
-static void pipeline_attach(struct pipeline *p, struct queue_item *item)
-{
-    struct range_attach *attach = (struct range_attach *)item;
-    if (p->feed_count == FEEDS_MAX) {
-        log_error("pipeline", "too many upstreams", "upstream=%s max=%d", attach->feed->consumer,
-                  FEEDS_MAX);
-        item->free(item);
-        return;
-    }
-    int r = p->state == PIPELINE_CLOSED ? -EAGAIN : store_attach(p->store, attach->feed);
-    if (r) {
-        if (p->state != PIPELINE_CLOSED)
-            log_error("pipeline", "upstream waits for the store", "upstream=%s errno=%d",
-                      attach->feed->consumer, -r);
-        list_add(&p->attaches, item);
-        return;
-    }
-    p->feeds[p->feed_count++] = range_feed_ref(attach->feed);
-    (void)range_feed_notify(attach->feed, RANGE_ATTACHED);
-    item->free(item);
-}
-
-static void pipeline_detach(struct pipeline *p, struct queue_item *item)
-{
-    struct range_feed *feed = ((struct range_attach *)item)->feed;
-    for (unsigned i = 0; i < p->feed_count; i++) {
-        if (p->feeds[i] != feed)
-            continue;
-        store_detach(p->store, feed);
-        range_feed_unref(feed);
-        p->feeds[i] = p->feeds[--p->feed_count];
-        break;
-    }
-    item->free(item);
-}
-
 static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
 {
     struct pipeline_settings *settings = (struct pipeline_settings *)item;
@@ -207,7 +130,7 @@ static void pipeline_take(struct pipeline *p)
         next = item->next;
         switch ((enum ingest_kind)item->kind) {
         case INGEST_BATCH:
-            list_add(&p->waiting, item);
+            item_list_add(&p->waiting, item);
             break;
         case INGEST_CURSOR: {
             struct range_cursor_move *move = (struct range_cursor_move *)item;
@@ -217,10 +140,10 @@ static void pipeline_take(struct pipeline *p)
             break;
         }
         case INGEST_ATTACH:
-            pipeline_attach(p, item);
+            consumers_attach(&p->consumers, item);
             break;
         case INGEST_DETACH:
-            pipeline_detach(p, item);
+            consumers_detach(&p->consumers, item);
             break;
         case INGEST_SETTINGS:
             pipeline_settings_apply(p, item);
@@ -230,18 +153,6 @@ static void pipeline_take(struct pipeline *p)
             item->free(item);
             break;
         }
-    }
-}
-
-static void pipeline_retry_attaches(struct pipeline *p)
-{
-    struct item_list again = p->attaches;
-    if (!again.first)
-        return;
-    list_init(&p->attaches);
-    for (struct queue_item *item = again.first, *next; item; item = next) {
-        next = item->next;
-        pipeline_attach(p, item);
     }
 }
 
@@ -275,7 +186,7 @@ static void pipeline_open(struct pipeline *p, int64_t now_us)
         return;
     }
     pipeline_set_state(p, PIPELINE_OK);
-    pipeline_retry_attaches(p);
+    consumers_retry(&p->consumers);
 }
 
 /* Containment point of admission and routing. Appends what becomes of one received event, resuming
@@ -365,19 +276,6 @@ static void pipeline_answer(struct queue_item *item)
         ingest_batch_free(batch); /* its owner has gone */
 }
 
-/* Gives every consumer of a stream the batch just committed. */
-static void pipeline_publish(struct pipeline *p)
-{
-    struct segment *segment;
-    while ((segment = store_committed_next(p->store))) {
-        for (unsigned i = 0; i < p->feed_count; i++)
-            for (unsigned k = 0; k < p->feeds[i]->count; k++)
-                if (p->feeds[i]->ranges[k].stream == segment->stream)
-                    range_feed_publish(p->feeds[i], k, segment_ref(segment));
-        segment_unref(segment);
-    }
-}
-
 /* Containment point of the store. ★ then, and only then, the receipts. */
 static void pipeline_commit(struct pipeline *p, int64_t now_us)
 {
@@ -389,8 +287,8 @@ static void pipeline_commit(struct pipeline *p, int64_t now_us)
         return;
     }
     p->group = (struct group){.events = 0};
-    pipeline_publish(p);
-    for (struct queue_item *item; (item = list_take(&p->appended));)
+    consumers_publish(&p->consumers);
+    for (struct queue_item *item; (item = item_list_take(&p->appended));)
         pipeline_answer(item);
     if (p->state == PIPELINE_DEGRADED)
         pipeline_set_state(p, PIPELINE_OK);
@@ -406,12 +304,9 @@ static void pipeline_hold(struct pipeline *p, struct ingest_batch *batch, int64_
     pipeline_set_state(p, PIPELINE_FULL);
     if (p->position == 0 || ingest_batch_split(batch, p->position, &rest))
         return; /* without memory to split it, all of it waits */
-    list_take(&p->waiting);
-    list_add(&p->appended, &batch->item);
-    rest->item.next = p->waiting.first;
-    if (!p->waiting.first)
-        p->waiting.last = &rest->item.next;
-    p->waiting.first = &rest->item;
+    item_list_take(&p->waiting);
+    item_list_add(&p->appended, &batch->item);
+    item_list_put_back(&p->waiting, &rest->item);
     p->position = 0;
 }
 
@@ -432,7 +327,7 @@ static void pipeline_work(struct pipeline *p)
             break;
         }
         pipeline_set_state(p, PIPELINE_OK);
-        list_add(&p->appended, list_take(&p->waiting));
+        item_list_add(&p->appended, item_list_take(&p->waiting));
         p->position = 0;
         now_us = clock_monotonic_us(p->clock);
         if (group_due(&p->group, &p->limits, now_us, !p->waiting.first))
@@ -455,9 +350,9 @@ static void pipeline_retry(struct pipeline *p)
     int64_t now_us = clock_monotonic_us(p->clock);
     switch (p->state) {
     case PIPELINE_OK:
-        if (p->attaches.first && now_us >= p->retry_us) {
+        if (p->consumers.waiting.first && now_us >= p->retry_us) {
             p->retry_us = now_us + RETRY_US;
-            pipeline_retry_attaches(p);
+            consumers_retry(&p->consumers);
         }
         break;
     case PIPELINE_CLOSED:
@@ -477,7 +372,7 @@ static void pipeline_retry(struct pipeline *p)
 static int pipeline_timeout_ms(const struct pipeline *p)
 {
     int64_t due_us = INT64_MAX;
-    if (p->state != PIPELINE_OK || p->attaches.first)
+    if (p->state != PIPELINE_OK || p->consumers.waiting.first)
         due_us = p->retry_us;
     if (p->state == PIPELINE_OK || p->state == PIPELINE_FULL) {
         int64_t group_us = group_due_us(&p->group, &p->limits);
