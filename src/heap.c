@@ -14,7 +14,7 @@ enum {
     ARENAS = 1,
     MMAP_BYTES = 320 * 1024,
     TRIM_BYTES = 512 * 1024,
-    FREE_MAX_BYTES = 256 * 1024 /* may lie free without being given back */
+    FREE_MAX_BYTES = 128 * 1024 /* may lie free without being given back */
 };
 
 void heap_init(void)

@@ -67,6 +67,8 @@ class Outage(case.Case):
         for number in range(1, 6):
             wait.until(lambda at=number: self._acknowledged(gateway) >= at * 3000, 60,
                        "more events", alive=gateway.process)
+            gateway.wait_metric(lambda m: m.get("sluice_upstream_connected") == 1, 20,
+                                "the upstream to be back")
             broker.stop()
             wait.until(lambda at=number: self._acknowledged(gateway) >= at * 3000 + 1000, 60,
                        "events without an upstream", alive=gateway.process)
