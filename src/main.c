@@ -36,12 +36,19 @@ static int read_arguments(struct cli_arguments *arguments, const struct cli_comm
     }
 }
 
+/* The same for commands whose only option is the configuration file. */
+static int read_config_argument(const struct cli_command *command, int argc, char **argv,
+                                const char **ret_config)
+{
+    const struct cli_option options[] = {CONFIG_OPTION(ret_config)};
+    struct cli_arguments arguments = {.options = options, .option_count = 1};
+    return read_arguments(&arguments, command, argc, argv);
+}
+
 static int run_run(const struct cli_command *command, int argc, char **argv)
 {
     const char *config = NULL;
-    const struct cli_option options[] = {CONFIG_OPTION(&config)};
-    struct cli_arguments arguments = {.options = options, .option_count = 1};
-    int exit_code = read_arguments(&arguments, command, argc, argv);
+    int exit_code = read_config_argument(command, argc, argv, &config);
     if (exit_code >= 0)
         return exit_code;
     heap_init();
@@ -62,9 +69,7 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
 static int run_check(const struct cli_command *command, int argc, char **argv)
 {
     const char *config = NULL;
-    const struct cli_option options[] = {CONFIG_OPTION(&config)};
-    struct cli_arguments arguments = {.options = options, .option_count = 1};
-    int exit_code = read_arguments(&arguments, command, argc, argv);
+    int exit_code = read_config_argument(command, argc, argv, &config);
     if (exit_code >= 0)
         return exit_code;
     struct error error = ERROR_INIT;

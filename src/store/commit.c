@@ -242,7 +242,9 @@ int store_commit(struct store *store)
     if (!events && !cursor_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
-    int r = store->log_suspect ? mend_log(store) : 0;
+    int r = retention_restore_sync(store);
+    if (!r && store->log_suspect)
+        r = mend_log(store);
     if (!r)
         r = transaction(store);
     set_failing(store, r);

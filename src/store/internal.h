@@ -84,6 +84,8 @@ struct store {
     struct bytes packed; /* scratch of one compressed batch */
     bool first_run;      /* the database was made by this store_open() */
     bool failing;        /* the last commit failed */
+    bool sync_lowered;   /* commits are not synced now: an unsynced transaction is under way, or
+                            its end could not restore synchronous=FULL */
     bool log_suspect;    /* an I/O error: what was written to the log unsynced may not be there */
     bool distrust;       /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
@@ -125,6 +127,8 @@ int commit_cursors(struct store *store); /* the moves waiting alone. 0, -errno *
 void commit_drop_segments(struct store *store);
 
 /* retention.c */
+/* Makes commits synced again if sync_lowered; nothing may be committed before that. 0, -errno. */
+int retention_restore_sync(struct store *store);
 int64_t retention_run_us(const struct store *store); /* accumulated running time */
 /* One step for a stream; an own transaction, not synced. 0, -errno; *ret_more: again. */
 int retention_evict(struct store *store, struct stream *stream, bool *ret_more);

@@ -37,18 +37,30 @@ int64_t retention_run_us(const struct store *store)
     return store->run_base_us + (clock_monotonic_us(store->clock) - store->opened_us);
 }
 
+int retention_restore_sync(struct store *store)
+{
+    if (!store->sync_lowered)
+        return 0;
+    int r = database_exec(&store->database, "PRAGMA synchronous=FULL");
+    store->sync_lowered = r != 0;
+    return result_trace(r);
+}
+
 /* A transaction whose commit writes the log without syncing it. */
 static int unsynced_begin(struct store *store)
 {
     int r = 0;
-    if (store->config->commit.durability == STORE_DURABILITY_POWER)
+    if (store->config->commit.durability == STORE_DURABILITY_POWER) {
+        store->sync_lowered = true;
         r = database_exec(&store->database, "PRAGMA synchronous=NORMAL");
+    }
     if (!r)
         r = database_run(&store->database, SQL_BEGIN, 0, NULL);
     return result_trace(r);
 }
 
-/* Commits, or rolls back if r is a failure already. Returns the first failure. */
+/* Commits, or rolls back if r is a failure already. Returns the first failure. Where the sync
+ * cannot be restored, store_commit() tries again and commits nothing before. */
 static int unsynced_end(struct store *store, int r)
 {
     struct database *d = &store->database;
@@ -56,14 +68,8 @@ static int unsynced_end(struct store *store, int r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r && !sqlite3_get_autocommit(d->db))
         (void)database_run(d, SQL_ROLLBACK, 0, NULL);
-    if (store->config->commit.durability == STORE_DURABILITY_POWER) {
-        /* Cannot fail outside a transaction; if it did, acknowledgements would not be power-safe.
-         */
-        int code = sqlite3_exec(d->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
-        if (code != SQLITE_OK && !r)
-            r = result_origin(database_result(d->db, code));
-    }
-    return result_trace(r);
+    int restored = retention_restore_sync(store);
+    return result_trace(r ? r : restored);
 }
 
 int retention_stored_before(struct store *store, struct stream *stream, uint64_t offset,

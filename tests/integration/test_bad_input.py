@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import time
 
 from sluicetest import case, mqtt, place, wait
 from sluicetest.gateway import EXIT_CONFIG, EXIT_RUNTIME
@@ -244,7 +243,7 @@ class FullDisk(case.Case):
         load.stop()
         gateway.kill()
         gateway.launch()
-        time.sleep(0.5)
+        gateway.process.wait_err('msg="started"', 20)
         ballast.unlink()
         gateway.wait_ready(30)
         self.assertEqual(gateway.stop(), 0)
