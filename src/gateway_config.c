@@ -77,8 +77,10 @@ static const struct config_key root_keys[] = {
      .help = "Where devices connect."},
     {"commit", CONFIG_FIELD(SECTION, struct gateway_config, store.commit),
      .section = &store_commit_section, .help = "When events are written and synced."},
+    {"disk", CONFIG_FIELD(SECTION, struct gateway_config, store.disk),
+     .section = &store_disk_section, .help = "Disk space of the store as a whole."},
     {"streams", CONFIG_FIELD(MAP, struct gateway_config, store.streams),
-     .section = &store_stream_section, .default_text = "{\"events\": {}}", .default_stays = true,
+     .section = &store_stream_section, .default_text = STORE_STREAMS_DEFAULT, .default_stays = true,
      .reloadable = true, .max = STORE_STREAMS_MAX - 8, .help = "Durable streams by name."},
     {"upstreams", CONFIG_FIELD(LIST, struct gateway_config, upstreams),
      .section = &upstream_section, .max = UPSTREAMS_MAX, .reloadable = true,
@@ -91,6 +93,8 @@ static const struct config_key root_keys[] = {
 static int root_check(const void *value, struct error *error)
 {
     const struct gateway_config *config = value;
+    if (store_config_check(&config->store, error))
+        return -EINVAL;
     CONFIG_EACH(upstream, config->upstreams)
     {
         if (upstream->streams.count > RANGE_STREAMS_MAX) {

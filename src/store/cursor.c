@@ -17,6 +17,8 @@ enum {
     ALONE_AFTER_EVENTS = 10000     /* or so many acknowledgements */
 };
 
+#define LANE_LIVE "live" /* as statements.sql has it */
+
 static int load_next(struct store *store, int64_t after)
 {
     sqlite3_stmt *row;
@@ -31,9 +33,14 @@ static int load_next(struct store *store, int64_t after)
     const unsigned char *consumer = sqlite3_column_text(row, 1);
     *cursor = (struct cursor){.id = sqlite3_column_int64(row, 0),
                               .stream = (uint32_t)sqlite3_column_int64(row, 2),
-                              .committed = (uint64_t)sqlite3_column_int64(row, 3)};
+                              .end = sqlite3_column_type(row, 5) == SQLITE_NULL
+                                         ? UINT64_MAX
+                                         : (uint64_t)sqlite3_column_int64(row, 5),
+                              .committed = (uint64_t)sqlite3_column_int64(row, 4)};
     snprintf(cursor->consumer, sizeof(cursor->consumer), "%s",
              consumer ? (const char *)consumer : "");
+    const unsigned char *lane = sqlite3_column_text(row, 3);
+    snprintf(cursor->lane, sizeof(cursor->lane), "%s", lane ? (const char *)lane : "");
     database_done(row);
     /* A cursor beyond the head would pass over events that are yet to come. */
     const struct stream *stream = stream_find(store, cursor->stream);
@@ -94,7 +101,8 @@ uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committe
 static struct cursor *find(struct store *store, const char *consumer, uint32_t stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++)
-        if (store->cursors[i].stream == stream && strcmp(store->cursors[i].consumer, consumer) == 0)
+        if (store->cursors[i].stream == stream && strcmp(store->cursors[i].lane, LANE_LIVE) == 0 &&
+            strcmp(store->cursors[i].consumer, consumer) == 0)
             return &store->cursors[i];
     return NULL;
 }
@@ -128,6 +136,8 @@ static int create(struct store *store, const struct range_feed *feed, const stru
     struct cursor *cursor = &store->cursors[store->cursor_count++];
     *cursor = (struct cursor){.id = sqlite3_last_insert_rowid(store->database.db),
                               .stream = stream->id,
+                              .lane = LANE_LIVE,
+                              .end = UINT64_MAX,
                               .committed = offset,
                               .next = offset};
     snprintf(cursor->consumer, sizeof(cursor->consumer), "%s", feed->consumer);

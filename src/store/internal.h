@@ -19,7 +19,7 @@ struct range_feed;
 
 enum {
     STORE_APPLICATION_ID = 0x736C6365, /* "slce" */
-    STORE_FORMAT = 1,                  /* user_version */
+    STORE_FORMAT = 2,                  /* user_version */
     STORE_PAGE_BYTES = 1024,
     STORE_WAL_FRAME_BYTES = STORE_PAGE_BYTES + 24,
     STORE_STREAM_ID_MAX = 0x7FFF,
@@ -38,6 +38,7 @@ struct stream {
     uint64_t first_offset, next_offset;
     uint64_t end_bytes;    /* cumulative record bytes */
     uint64_t end_stored;   /* cumulative stored bytes */
+    uint64_t slack;        /* see schema.sql */
     uint64_t stored_bytes; /* of the batches that are there */
     /* Open: oldest first; offsets go on from next_offset without a gap. */
     struct batch *first, *last;
@@ -62,6 +63,8 @@ struct cursor {
     int64_t id;
     uint32_t stream;
     char consumer[128];
+    char lane[16];
+    uint64_t end;            /* UINT64_MAX: open */
     uint64_t committed;      /* next_offset in the database */
     uint64_t next;           /* as acknowledged; >= committed */
     struct range_feed *feed; /* attached, or NULL */

@@ -175,6 +175,21 @@ static int open_transaction(struct store *store)
     return result_trace(r);
 }
 
+/* In the transaction of the opening, so that a power cut leaves the old format or the new one. */
+static int migrate(struct store *store, int64_t format)
+{
+    if (format < 1)
+        return result_origin(-EBADMSG);
+    for (; format < STORE_FORMAT; format++) {
+        log_info("store", "the database is brought to the format of this version",
+                 "path=%s from=%d to=%d", store->path, (int)format, (int)format + 1);
+        int r = database_exec(&store->database, sql_migrations[format]);
+        if (r)
+            return result_trace(r);
+    }
+    return 0;
+}
+
 static int open_database(struct store *store)
 {
     struct database *d = &store->database;
@@ -201,6 +216,8 @@ static int open_database(struct store *store)
     if (code != SQLITE_OK)
         log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
     r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = migrate(store, format);
     if (!r)
         r = open_transaction(store);
     if (!r)

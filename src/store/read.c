@@ -209,6 +209,7 @@ int store_read_stream(struct store_reader *reader, const char *name, struct stor
     struct store_stream_info info = {.stream = (uint32_t)sqlite3_column_int64(row, 0),
                                      .next_offset = (uint64_t)sqlite3_column_int64(row, 1),
                                      .end_bytes = (uint64_t)sqlite3_column_int64(row, 2)};
+    uint64_t slack = (uint64_t)sqlite3_column_int64(row, 4);
     database_done(row);
     info.first_offset = info.next_offset;
     const int64_t keys[2] = {batch_key(info.stream, 0), batch_key(info.stream, BATCH_OFFSET_MAX)};
@@ -224,6 +225,7 @@ int store_read_stream(struct store_reader *reader, const char *name, struct stor
                                (uint64_t)sqlite3_column_int64(row, 1);
             info.end_bytes = (uint64_t)sqlite3_column_int64(row, 2);
             uint64_t end = (uint64_t)sqlite3_column_int64(row, 3);
+            before += slack;
             info.stored_bytes = end > before ? end - before : 0;
             database_done(row);
         }

@@ -171,7 +171,7 @@ static int delete_chosen(struct store *store, const struct stream *stream, const
     if (!r && e->end_offset == stream->next_offset)
         r = database_run(d, SQL_STREAM_TRIMMED,
                          DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
-                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored));
+                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored, 0));
     return result_trace(r);
 }
 

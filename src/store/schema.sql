@@ -1,19 +1,23 @@
--- The tables of a sluice store, user_version 1. The format of batches is specified at the head of
+-- The tables of a sluice store, user_version 2; migration_1.sql leads here from version 1. The format of batches is specified at the head of
 -- batch.c; here only what the columns are.
 
 -- epoch: 16 hex digits, made at creation and whenever offsets might repeat.
 -- gateway_id, clean (1 after an orderly end), durability of the last run, run_us (accumulated
--- running time in microseconds, as of the last time it was written).
+-- running time in microseconds, as of the last time it was written), run (number of the start, see
+-- identity.c), machine (whose the database is), written_bytes and syncs (see wear.h).
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- next_offset, end_bytes, end_stored: state at the last trim; where there are batches, the last of
 -- them is newer. So offsets never restart, and a commit of events does not touch this table.
+-- slack: stored bytes that end_stored counts between the first row and the last and that are not
+-- there, because rows were re-packed into fewer bytes or lost to damage.
 CREATE TABLE stream(
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     next_offset INTEGER NOT NULL DEFAULT 0,
     end_bytes INTEGER NOT NULL DEFAULT 0,
-    end_stored INTEGER NOT NULL DEFAULT 0);
+    end_stored INTEGER NOT NULL DEFAULT 0,
+    slack INTEGER NOT NULL DEFAULT 0);
 
 -- From first_offset on the ids of the stream belong to epoch.
 CREATE TABLE epoch(
@@ -34,7 +38,9 @@ CREATE TABLE batch(
     crc INTEGER NOT NULL,
     data BLOB NOT NULL);
 
--- What is still to be sent, to whom. end_offset NULL: open.
+-- What is still to be sent, to whom. lane: "live" (open end; one per consumer and stream),
+-- "backlog" (what waited when the live range was moved to the head) or "replay" (does not hold
+-- events against retention). end_offset NULL: open. attributes: JSON text of whoever made it.
 CREATE TABLE "range"(
     id INTEGER PRIMARY KEY,
     consumer TEXT NOT NULL,
@@ -42,14 +48,15 @@ CREATE TABLE "range"(
     lane TEXT NOT NULL,
     next_offset INTEGER NOT NULL,
     end_offset INTEGER,
-    attributes TEXT,
-    UNIQUE(consumer, stream, lane));
+    attributes TEXT);
 
--- From first_key on (as in table batch) the events were received in boot id; correction_us is to be
--- added to their unsynced times, NULL while it is unknown.
+-- From first_key on (as in table batch), until the next row of the stream, events were received in
+-- boot id of the machine; those whose quality is "unsynced" by a wall clock that was base_us ahead
+-- of the monotonic one. correction_us is to be added to their received times; NULL while unknown.
 CREATE TABLE boot(
     first_key INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
+    base_us INTEGER,
     correction_us INTEGER);
 
 -- Events before key were stored when the gateway had run for run_us in all: age without a wall

@@ -16,11 +16,13 @@ INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value
 -- name: stream_insert
 INSERT INTO stream(name) VALUES(?1);
 -- name: stream_next
-SELECT id, name, next_offset, end_bytes, end_stored FROM stream WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, name, next_offset, end_bytes, end_stored, slack FROM stream WHERE id > ?1 ORDER BY id LIMIT 1;
 -- name: stream_find
-SELECT id, next_offset, end_bytes, end_stored FROM stream WHERE name = ?1;
+SELECT id, next_offset, end_bytes, end_stored, slack FROM stream WHERE name = ?1;
 -- name: stream_trimmed
-UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4 WHERE id = ?1;
+UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4, slack = ?5 WHERE id = ?1;
+-- name: stream_slack
+UPDATE stream SET slack = ?2 WHERE id = ?1;
 -- name: epoch_insert
 INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
 
@@ -47,9 +49,9 @@ WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
 -- name: range_next
-SELECT id, consumer, stream, next_offset FROM "range" WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1 ORDER BY id LIMIT 1;
 -- name: range_insert
-INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'main', ?3);
+INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', ?3);
 -- name: range_move
 UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 

@@ -77,7 +77,11 @@ enum store_append_outcome {
 int store_append(struct store *store, uint32_t stream, const struct event *event,
                  uint64_t *ret_offset);
 
-enum store_when_full { STORE_WHEN_FULL_BLOCK, STORE_WHEN_FULL_REJECT };
+enum store_when_full {
+    STORE_WHEN_FULL_BLOCK,
+    STORE_WHEN_FULL_REJECT,
+    STORE_WHEN_FULL_DROP_OLDEST
+};
 enum store_when_full store_when_full(const struct store *store, uint32_t stream);
 
 /* What is appended and not committed. */

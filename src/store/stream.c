@@ -105,6 +105,7 @@ static int load_extent(struct store *store, struct stream *stream)
     stream->first_offset = batch_key_offset(sqlite3_column_int64(row, 0));
     uint64_t before = (uint64_t)sqlite3_column_int64(row, 3) -
                       ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES);
+    before += stream->slack;
     stream->stored_bytes = stream->end_stored > before ? stream->end_stored - before : 0;
     database_done(row);
     return 0;
@@ -140,7 +141,8 @@ static int load_row(struct store *store, sqlite3_stmt *row, struct stream **ret)
     *stream = (struct stream){.id = (uint32_t)id,
                               .next_offset = (uint64_t)sqlite3_column_int64(row, 2),
                               .end_bytes = (uint64_t)sqlite3_column_int64(row, 3),
-                              .end_stored = (uint64_t)sqlite3_column_int64(row, 4)};
+                              .end_stored = (uint64_t)sqlite3_column_int64(row, 4),
+                              .slack = (uint64_t)sqlite3_column_int64(row, 5)};
     snprintf(stream->name, sizeof(stream->name), "%s", (const char *)name);
     stream->config = store_config_stream(store->config, stream->name);
     stream->metrics = metric_set_get(METRIC_GROUP_STREAM, stream->name, NULL);

@@ -80,7 +80,7 @@ static void test_a_new_store_has_a_private_directory_an_identity_and_the_stream_
     assert_int_equal(strlen(store_gateway_id(f->store)), 11);
     const char *path = store_path(f->store);
     assert_int_equal(fixture_sql(path, "PRAGMA application_id"), 0x736C6365);
-    assert_int_equal(fixture_sql(path, "PRAGMA user_version"), 1);
+    assert_int_equal(fixture_sql(path, "PRAGMA user_version"), 2);
     assert_int_equal(fixture_sql(path, "PRAGMA page_size"), 1024);
     assert_int_equal(fixture_sql(path, "PRAGMA auto_vacuum"), 2);
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM stream WHERE name = 'events'"), 1);
@@ -159,7 +159,7 @@ static void test_a_newer_format_is_left_alone(void **state)
     char path[128];
     fixture_open(f);
     fixture_close(f);
-    fixture_sql(database_path(f, path), "PRAGMA user_version=2");
+    fixture_sql(database_path(f, path), "PRAGMA user_version=3");
     refuses_untouched(f, STORE_NEWER);
 }
 

@@ -178,7 +178,7 @@ static void test_a_file_that_is_not_a_store_is_refused(void **state)
     assert_int_equal(store_reader_open(path, &error, &reader), -EINVAL);
     assert_true(error.what[0] && error.mend[0]);
     fixture_open(f);
-    fixture_sql(store_path(f->store), "PRAGMA user_version=2");
+    fixture_sql(store_path(f->store), "PRAGMA user_version=3");
     assert_int_equal(store_reader_open(store_path(f->store), &error, &reader), -EINVAL);
 }
 
