@@ -1,5 +1,5 @@
-"""Events for the benchmarks of the store: messages of real devices, where the shared corpus is there
-(SLUICE_SHARED, default ../shared), else made up ones like them."""
+"""Events for the benchmarks of the store: messages of real devices, where the shared corpus is
+there (SLUICE_SHARED, default ../shared), else made up ones like them."""
 
 import base64
 import json
@@ -54,10 +54,11 @@ def _vary(payload, dice):
     return _NUMBER.sub(other, payload)
 
 
-def write(path, count, seed=1, verbatim=False):
-    """Writes count events in the format of input.h; says what they are."""
+def write(path, count, seed=1, verbatim=False, sizes=(0, PAYLOAD_MAX_BYTES)):
+    """Writes count events in the format of input.h, of the corpus those with a payload of such
+    sizes; says what they are."""
     dice = random.Random(seed)
-    messages = corpus()
+    messages = [one for one in corpus() if sizes[0] <= len(one[1]) <= sizes[1]]
     payload_bytes = 0
     with open(path, "wb") as file:
         for number in range(count):

@@ -3,7 +3,7 @@
 publisher at a fixed rate, on a file system of their own on a loop device, whose statistics count
 everything, the journal included (which /proc/PID/io does not see).
 
-    tests/bench/flash.py [--build build-release] [--rates ...] [--delays ...] [--trace] [--json FILE]
+    tests/bench/flash.py [--build build-release] [--rates N,...] [--delays MS,...] [--trace] ...
 
 Needs root for losetup, mkfs.ext4 and mount; without it, or without one of them, it says
 "not measured" and ends with 77. What it mounts it takes away again, however it ends.
@@ -175,7 +175,8 @@ class Flash:
 
     def kill_traced(self):
         """strace goes with what it traces."""
-        children = Path(f"/proc/{self.gateway.process.pid}/task/{self.gateway.process.pid}/children")
+        pid = self.gateway.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
         for child in children.read_text(encoding="ascii").split():
             os.kill(int(child), signal.SIGKILL)
         self.gateway.process.wait(20)

@@ -37,6 +37,16 @@ static void fill(const struct input *input, const char *directory, unsigned comm
     subject_close(&subject);
 }
 
+void run_fill(const struct input *input, const char *directory, char **arguments)
+{
+    char path[PATH_BYTES_MAX];
+    unsigned commits = (unsigned)number(arguments[0], COMMITS_MAX);
+    unsigned per_commit = (unsigned)number(arguments[1], PER_COMMIT_MAX);
+    fill(input, directory, commits, per_commit, path);
+    printf("{\"events\": %.0f, \"stored_bytes\": %llu}\n", (double)commits * per_commit,
+           (unsigned long long)subject_stored_bytes(path));
+}
+
 struct reading {
     uint64_t events, bytes; /* bytes: of payloads, or of what was read without decoding */
 };

@@ -145,12 +145,12 @@ void run_paced(const struct input *input, const char *directory, char **argument
     subject_close(&p.subject); /* the last checkpoint */
     struct meter closed = meter_since(begin);
     printf("{\"checkpoints\": \"%s\", \"rate\": %.0f, \"delay_ms\": %.0f, \"events\": %llu, "
-           "\"commits\": %zu, \"seconds\": %.3f, \"cpu_us\": %.3f, \"payload_bytes\": %llu, "
+           "\"commits\": %zu, \"seconds\": %.3f, \"payload_bytes\": %llu, "
            "\"stored_bytes\": %llu, \"disk_bytes_open\": %llu, \"disk_bytes\": %llu, "
            "\"maintain_max_us\": %.0f",
            arguments[0], p.rate, p.delay_s * 1e3, (unsigned long long)p.total, p.commits.count,
-           open.wall_s, open.cpu_s * 1e6 / (double)p.total, (unsigned long long)p.payload_bytes,
-           (unsigned long long)stored, open.disk_bytes, closed.disk_bytes, p.maintain_max_s * 1e6);
+           open.wall_s, (unsigned long long)p.payload_bytes, (unsigned long long)stored,
+           open.disk_bytes, closed.disk_bytes, p.maintain_max_s * 1e6);
     series_print("commit", &p.commits);
     series_print("wait", &p.waits);
     printf("}\n");

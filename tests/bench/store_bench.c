@@ -3,6 +3,7 @@
  *
  *     store_bench append EVENTS DIRECTORY CONTENDER COMMITS EVENTS-PER-COMMIT
  *     store_bench paced EVENTS DIRECTORY CHECKPOINTS RATE SECONDS DELAY-MS
+ *     store_bench fill EVENTS DIRECTORY COMMITS EVENTS-PER-COMMIT
  *     store_bench read EVENTS DIRECTORY COMMITS EVENTS-PER-COMMIT ROUNDS
  *     store_bench trim EVENTS DIRECTORY CONTENDER COMMITS EVENTS-PER-COMMIT
  *
@@ -23,6 +24,7 @@ static const struct {
     void (*run)(const struct input *input, const char *directory, char **arguments);
 } modes[] = {{"append", 3, run_append},
              {"paced", 4, run_paced},
+             {"fill", 2, run_fill},
              {"read", 3, run_read},
              {"trim", 3, run_trim}};
 
@@ -46,6 +48,7 @@ int main(int argc, char **argv)
         input_free(&input);
         return 0;
     }
-    fprintf(stderr, "usage: store_bench append|paced|read|trim EVENTS DIRECTORY ARGUMENTS...\n");
+    fprintf(stderr,
+            "usage: store_bench append|paced|fill|read|trim EVENTS DIRECTORY ARGUMENTS...\n");
     return 2;
 }

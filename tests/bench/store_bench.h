@@ -14,6 +14,7 @@ enum {
 
 void run_append(const struct input *input, const char *directory, char **arguments);
 void run_paced(const struct input *input, const char *directory, char **arguments);
+void run_fill(const struct input *input, const char *directory, char **arguments);
 void run_read(const struct input *input, const char *directory, char **arguments);
 void run_trim(const struct input *input, const char *directory, char **arguments);
 

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """What the store costs beside bare SQLite, side by side in one run.
 
-    tests/bench/store_bench.py [--build build-release] [--part NAME,...] [--assert] [--json FILE] ...
+    tests/bench/store_bench.py [--build build-release] [--part NAME,...] [--assert] ...
 
 Parts:
-    append   1000 events a commit; the same commits of the same blobs by bare SQLite, alone ("bare"),
-             with the compression within the measured time ("bare+zstd"), and with packing too
-    latency  how long commits take and events wait, with checkpoints beside, between and without them
+    append   1000 events a commit; the same commits of the same blobs by bare SQLite, alone
+             ("bare"), with compression within the measured time ("bare+zstd"), and packing too
+    latency  how long commits take and events wait, with checkpoints by the store's own thread
+             ("background"), by the writer between commits ("inline"), and without any
     bytes    bytes written per payload byte at 10,000 events/s
     read     sequential reading, against a SELECT of the same blobs
     trim     evicting everything, against a DELETE of the same rows
 
-Contenders take turns; numbers are medians of the rounds. CPU is that of all threads. Nothing here
-fails because the machine is slow, unless --assert asks for the ratios of append and bytes.
+Contenders take turns; numbers are medians of the rounds. CPU is that of all threads. Nothing
+here fails because the machine is slow, unless --assert asks for the ratios of append and bytes.
 """
 import argparse
 import json
@@ -76,7 +77,8 @@ class Bench:
 
     def latency(self):
         return [self.run("paced", checkpoints, rate, self.arguments.seconds, 0)[0]
-                for rate in self.arguments.rates for checkpoints in ("none", "background", "inline")]
+                for rate in self.arguments.rates
+                for checkpoints in ("none", "background", "inline")]
 
     def bytes(self):
         return [self.run("paced", "background", BYTES_RATE, self.arguments.seconds, delay)[0]
@@ -119,8 +121,8 @@ def report_append(result):
             f"{row['wall_us'] / bare['wall_us']:.2f}", f"{row['cpu_us'] / bare['cpu_us']:.2f}"]
            for name, row in result.items() if name != "ratios"])
     ratios, work = result["ratios"], result["bare+pack+zstd"]
-    print(f"\nThe store reaches {ratios['wall_us']:.0%} of the events/s of bare SQLite by the wall, "
-          f"{ratios['cpu_us']:.0%} by CPU (medians of the rounds; promised: "
+    print(f"\nThe store reaches {ratios['wall_us']:.0%} of the events/s of bare SQLite by the "
+          f"wall, {ratios['cpu_us']:.0%} by CPU (medians of the rounds; promised: "
           f"{CEILING_SHARE:.0%}). Of its CPU compression is "
           f"{share(result['bare+zstd'], bare, result['store']):.0%}, packing "
           f"{share(work, result['bare+zstd'], result['store']):.0%}, SQLite and the disk "
@@ -147,11 +149,11 @@ def report_bytes(rows):
     table(f"Bytes written at {BYTES_RATE:,} events/s, checkpoints and the final one included "
           f"(promised: {WRITTEN_PER_PAYLOAD} per payload byte):",
           ["max_delay ms", "events/commit", "stored : payload", "written : payload",
-           "without the final checkpoint", "CPU us/event", "commit p50 us"],
+           "without the final checkpoint", "commit p50 us"],
           [[f"{row['delay_ms']:.0f}", f"{row['events'] / row['commits']:.0f}",
             f"{row['stored_bytes'] / row['payload_bytes']:.2f}", f"{written(row):.2f}",
-            f"{row['disk_bytes_open'] / row['payload_bytes']:.2f}", f"{row['cpu_us']:.2f}",
-            f"{row['commit_p50_us']:,.0f}"] for row in rows])
+            f"{row['disk_bytes_open'] / row['payload_bytes']:.2f}", f"{row['commit_p50_us']:,.0f}"]
+           for row in rows])
 
 
 def written(row):
