@@ -90,11 +90,11 @@ static int extension(struct bytes *list, const char *name, struct slice value)
 }
 
 int dead_letter_event(const struct dead_letter *letter, const char *gateway_id,
-                      char topic[DEAD_LETTER_TOPIC_MAX_BYTES], struct bytes *attributes,
+                      char topic[NOTICE_TOPIC_MAX_BYTES], struct bytes *attributes,
                       struct event *ret)
 {
     char id[ID_TEXT_MAX_BYTES];
-    id_text(letter->stream, letter->offset, id);
+    id_format(letter->stream, letter->offset, id);
     attributes->len = 0;
     int r = extension(attributes, "originid", slice_string(id));
     if (!r)
@@ -107,7 +107,7 @@ int dead_letter_event(const struct dead_letter *letter, const char *gateway_id,
         r = bytes_append_slice(attributes, letter->event.attributes);
     if (r)
         return r;
-    snprintf(topic, DEAD_LETTER_TOPIC_MAX_BYTES, "sluice/%s/dlq", gateway_id);
+    notice_topic(gateway_id, "dlq", topic);
     *ret = letter->event;
     ret->topic = slice_string(topic);
     ret->attributes = bytes_slice(attributes);

@@ -6,8 +6,8 @@
  * items of the pipeline's queue; the queue owns them once pushed.
  *
  * A dead letter keeps payload, device, type, content type, times and user properties of its event.
- * Its topic is "sluice/<gateway id>/dlq", since under its own it would be taken for a message of the
- * device; the CloudEvents extension attributes say the rest:
+ * Its topic is "sluice/<gateway id>/dlq", since under its own it would be taken for a message of
+ * the device; the CloudEvents extension attributes say the rest:
  *
  *   originid       <stream>/<offset> of the event
  *   origintopic    its topic
@@ -47,12 +47,10 @@ struct dead_letter {
 int dead_letter_new(const struct event *event, const char *stream, uint64_t offset,
                     const char *reason, const char *upstream, struct dead_letter **ret);
 
-enum { DEAD_LETTER_TOPIC_MAX_BYTES = 256 };
-
 /* The event to be stored in "$dlq". Its slices live as long as the letter, topic (filled here) and
  * attributes (reset and filled here). 0, BYTES_FULL, -ENOMEM. */
 int dead_letter_event(const struct dead_letter *letter, const char *gateway_id,
-                      char topic[DEAD_LETTER_TOPIC_MAX_BYTES], struct bytes *attributes,
+                      char topic[NOTICE_TOPIC_MAX_BYTES], struct bytes *attributes,
                       struct event *ret);
 
 #endif
