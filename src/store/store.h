@@ -64,6 +64,7 @@ struct store *store_free(struct store *store);
 
 const char *store_path(const struct store *store);       /* of the database file */
 const char *store_gateway_id(const struct store *store); /* once open */
+uint64_t store_disk_max_bytes(const struct store *store); /* the quota of all files; 0: none */
 const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
 
 /* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
