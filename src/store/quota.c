@@ -4,8 +4,9 @@
  * the pages of the database. Free pages inside the file are used before it grows, so the file stays
  * within the bound as long as the pages in use do.
  *
- * Before it is used up, what was sent goes early (pressed); when that does not help, an append is
- * told how much is missing and when_full of its stream decides. disk.reserve_bytes are left to
+ * Before it is used up, what was sent goes early (pressed), down to what an append that was refused
+ * needs; when that does not help, an append is told how much is missing and when_full of its stream
+ * decides. disk.reserve_bytes are left to
  * streams of high priority.
  */
 #include "base/metrics.h"
@@ -55,6 +56,13 @@ uint64_t quota_excess(const struct store *store, const struct stream *stream, ui
     return less(used + open, room);
 }
 
+void quota_want(struct store *store, uint64_t bytes)
+{
+    if (bytes > store->wanted_bytes)
+        store->wanted_bytes = bytes;
+    store->pressed = true;
+}
+
 int quota_measure(struct store *store)
 {
     int64_t pages = 0, unused = 0;
@@ -67,9 +75,13 @@ int quota_measure(struct store *store)
     metric_put(metric_process(), METRIC_STORE_USED_BYTES, store->used_pages * STORE_PAGE_BYTES);
     if (!store->config->disk.max_bytes) {
         store->pressed = false;
+        store->wanted_bytes = 0;
         return 0;
     }
     uint64_t room = less(limit(store), (uint64_t)store->config->disk.reserve_bytes);
-    store->pressed = store->used_pages * STORE_PAGE_BYTES > room - room / PRESSED_SHARE;
+    uint64_t used = store->used_pages * STORE_PAGE_BYTES + store->wanted_bytes;
+    store->pressed = used > room - room / PRESSED_SHARE;
+    if (!store->pressed)
+        store->wanted_bytes = 0;
     return 0;
 }
