@@ -127,9 +127,10 @@ class Flash:
     def load(self, rate, count, devices=1):
         with tempfile.TemporaryDirectory(prefix="sluice-flash-", dir="/dev/shm") as ledger:
             paced = ["--rate", rate] if rate else []
+            # Nobody waits for acknowledgements, however late they come.
+            window = min(60000, 2 * rate + 100) if rate else 1
             said = call(self.arguments.load, "--port", self.gateway.port, "--ledger",
-                        ledger + "/ledger", "--devices", devices, "--window",
-                        100 if rate else 1, "--payload", self.arguments.payload, "--count", count,
+                        ledger + "/ledger", "--devices", devices, "--window", window, "--payload", self.arguments.payload, "--count", count,
                         *paced)
         said = json.loads(said.splitlines()[-1])
         assert said["acknowledged"] == count, said

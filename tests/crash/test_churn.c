@@ -131,7 +131,7 @@ static void sample(struct churn *c)
     c->largest = sum > c->largest ? sum : c->largest;
     c->largest_database = database > c->largest_database ? database : c->largest_database;
     c->largest_log = log > c->largest_log ? log : c->largest_log;
-    if (sum <= c->policy->granted)
+    if (sum <= c->policy->granted && log <= LOG_QUOTA)
         return;
     if (!c->over++)
         printf("BAD %s seed %" PRIu64 " event %" PRIu32 ": the files take %" PRId64
