@@ -14,7 +14,7 @@ device, and at most 1.05 syncs. --assert makes that the exit code.
 Before each measurement the log is filled once, so that it has the size it keeps, and a checkpoint
 awaited. Where the time measured has several checkpoints in it, all that reached the device is
 counted; where it has none, what the next one will copy is added: the pages by which the database
-has grown. --trace runs the gateway under strace, which counts its calls by file, and says which
+has grown; a row with a few of them has a question mark. --trace runs the gateway under strace, which counts its calls by file, and says which
 pages the commits wrote.
 """
 import argparse
@@ -225,7 +225,7 @@ class Flash:
 def verdict(row):
     """Bytes per commit, the bound, syncs per commit, kept or not."""
     commits = row["commits"]
-    owed = 0 if row["checkpoints"] >= CHECKPOINTS_ENOUGH else row["used"]
+    owed = row["used"] if row["checkpoints"] == 0 else 0
     used = (row["bytes"] + owed) / commits
     bound = BLOCKS_PER_COMMIT * BLOCK_BYTES + STORED_SHARE * row["stored"] / commits
     syncs = None
@@ -233,6 +233,11 @@ def verdict(row):
         syncs = sum(calls[name][0] for calls in row["calls"].values()
                     for name in ("fsync", "fdatasync") if name in calls) / commits
     return used, bound, syncs, used <= bound and (syncs is None or syncs <= SYNCS_PER_COMMIT)
+
+
+def doubt(row):
+    """A single checkpoint weighs on too few commits, or what it copied was written before."""
+    return "" if row["checkpoints"] == 0 or row["checkpoints"] >= CHECKPOINTS_ENOUGH else "?"
 
 
 def report(rows, idle):
@@ -253,7 +258,7 @@ def report(rows, idle):
               f"{used * commits / row['events']:,.0f} | "
               f"{row['writes'] / commits:.2f} | {row['flushes'] / commits:.2f} | "
               f"{'-' if syncs is None else f'{syncs:.2f}'} | {row['cursor_commits']:.0f} | "
-              f"{row['checkpoints']:.0f} | {'kept' if kept else 'OVER'} |")
+              f"{row['checkpoints']:.0f} | {'kept' if kept else 'OVER'}{doubt(row)} |")
     for row in rows:
         if "calls" in row:
             print(f"\n{row['rate']}/s, {row['delay_ms']} ms, calls per commit of events:")
