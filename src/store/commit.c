@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "pack/codec.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/range.h"
 
@@ -102,12 +103,22 @@ static int write_stream(struct store *store, struct stream *stream)
     return 0;
 }
 
+int commit_write_open(struct store *store)
+{
+    int r = 0;
+    for (unsigned i = 0; !r && i < store->stream_count; i++)
+        r = write_stream(store, &store->streams[i]);
+    return result_trace(r);
+}
+
 static int transaction(struct store *store)
 {
     struct database *d = &store->database;
     int r = database_run(d, SQL_BEGIN, 0, NULL);
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        r = write_stream(store, &store->streams[i]);
+    if (!r)
+        r = commit_write_open(store);
+    if (!r)
+        r = epoch_commit(store);
     if (!r)
         r = cursor_write(store);
     if (!r)
@@ -150,6 +161,7 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     if (r)
         return r;
     segment->stream = stream->id;
+    memcpy(segment->epoch, store->epoch, sizeof(segment->epoch));
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
@@ -239,7 +251,7 @@ int store_commit(struct store *store)
     assert(store_is_open(store));
     commit_drop_segments(store);
     bool events = store->open_events > 0;
-    if (!events && !cursor_waiting(store))
+    if (!events && !cursor_waiting(store) && !epoch_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = retention_restore_sync(store);
@@ -259,6 +271,7 @@ int store_commit(struct store *store)
     metric_add(metric_process(), events ? METRIC_COMMITS : METRIC_CURSOR_COMMITS, 1);
     metric_add(metric_process(), METRIC_COMMIT_SECONDS, took_us > 0 ? (uint64_t)took_us : 0);
     cursor_written(store);
+    epoch_committed(store);
     store->open_events = store->open_bytes = 0;
     for (unsigned i = 0; i < store->stream_count; i++) {
         if (!store->streams[i].first)
@@ -267,6 +280,14 @@ int store_commit(struct store *store)
         evict_overdue(store, &store->streams[i]);
     }
     return 0;
+}
+
+void commit_open_written(struct store *store)
+{
+    store->open_events = store->open_bytes = 0;
+    for (unsigned i = 0; i < store->stream_count; i++)
+        if (store->streams[i].first)
+            finish_stream(store, &store->streams[i]);
 }
 
 int commit_cursors(struct store *store)

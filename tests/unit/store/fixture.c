@@ -131,8 +131,8 @@ void fixture_crash(struct fixture *f, const char *name)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        const char *files[] = {"sluice.db", "sluice.db-wal"};
-        for (unsigned i = 0; i < 2; i++) {
+        const char *files[] = {"sluice.db", "sluice.db-wal", "sluice.id"};
+        for (unsigned i = 0; i < 3; i++) {
             char from[128], to[128];
             snprintf(from, sizeof(from), "%s/%s", f->data_dir, files[i]);
             snprintf(to, sizeof(to), "%s/%s", dir, files[i]);
