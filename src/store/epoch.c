@@ -161,7 +161,9 @@ static int begin_now(struct store *store, const char *reason)
     log_warn("store", "a new epoch begins: offsets might be given again",
              "reason=%s old_epoch=%s epoch=%s", reason, old, store->epoch);
     r = database_meta_put_number(&store->database, "epochs", ++store->epochs);
-    return r ? result_trace(r) : result_trace(notice_epoch(store, old, reason));
+    if (!r)
+        (void)notice_epoch(store, old, reason); /* says itself when it fails; the epoch begins */
+    return result_trace(r);
 }
 
 int epoch_open(struct store *store, bool unclean)
@@ -176,8 +178,8 @@ int epoch_open(struct store *store, bool unclean)
     r = record_read(store, &record);
     if (r)
         return result_trace(r);
-    store->run = store->identity.run > (uint64_t)record.run ? store->identity.run
-                                                            : (uint64_t)record.run;
+    store->run =
+        store->identity.run > (uint64_t)record.run ? store->identity.run : (uint64_t)record.run;
     store->run++;
     const char *reason = store->first_run ? NULL : reason_of(store, &record, unclean);
     if (reason || store->first_run)
@@ -225,13 +227,12 @@ int store_epoch_begin(struct store *store, const char *reason)
         return 0;
     char next[STORE_EPOCH_MAX_BYTES];
     int r = identity_random(next, (STORE_EPOCH_MAX_BYTES - 1) / 2);
-    if (!r)
-        r = notice_epoch(store, store->epoch, reason);
     if (r)
         return result_trace(r);
     memcpy(store->epoch_next, next, sizeof(next));
     log_warn("store", "a new epoch begins with the next commit", "reason=%s old_epoch=%s epoch=%s",
              reason, store->epoch, next);
+    (void)notice_epoch(store, store->epoch, reason); /* as in begin_now() */
     return 0;
 }
 

@@ -5,7 +5,8 @@
  * lies beside the database and is not restored with it, so a database that knows less than the file
  * is an older one. One line of text, closed by its own checksum:
  *
- *   sluice-identity 1 epoch=<16 hex> run=<decimal> machine=<16 hex or "unknown"> total=<decimal> crc=<8 hex>
+ *   sluice-identity 1 epoch=<16 hex> run=<decimal> machine=<16 hex or "unknown"> total=<decimal>
+ * crc=<8 hex>
  *
  * It is replaced as a whole, by a rename. Of the store room alone; one thread.
  */

@@ -132,9 +132,9 @@ static int open_transaction(struct store *store)
             r = result_origin(-ENOSPC);
     }
     if (!r)
-        r = epoch_open(store, unclean);
-    if (!r)
         r = cursor_load_all(store);
+    if (!r)
+        r = epoch_open(store, unclean);
     if (!r)
         r = open_boot(store);
     if (!r)
@@ -142,7 +142,7 @@ static int open_transaction(struct store *store)
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
     if (!r)
-        r = commit_write_open(store);
+        r = commit_write(store); /* what opening has to tell */
     return result_trace(r);
 }
 
@@ -193,10 +193,10 @@ static int open_database(struct store *store)
         r = open_transaction(store);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
-    if (!r) {
-        commit_open_written(store);
+    if (!r)
+        commit_finish(store);
+    if (!r)
         epoch_opened(store);
-    }
     if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
         r = database_exec(d, "PRAGMA synchronous=NORMAL");
         log_warn("store", "durability is \"process\": a power cut may take acknowledged events",

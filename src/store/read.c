@@ -160,16 +160,16 @@ static int find_interval(struct store_reader *reader, uint32_t stream, uint64_t 
         d, SQL_BATCH_LAST,
         DATABASE_VALUES(batch_key(stream, offset), batch_key(stream, BATCH_OFFSET_MAX)), &row);
     if (!r) {
-        end = batch_key_offset(sqlite3_column_int64(row, 0)) +
-              (uint64_t)sqlite3_column_int64(row, 1);
+        end =
+            batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
         database_done(row);
     }
     reader->interval.first = reader->interval.end = 0;
     if (r >= 0)
         r = database_first(d, SQL_EPOCH_AT, DATABASE_VALUES(stream, (int64_t)offset), &row);
     if (r == DATABASE_NONE) /* evicted and forgotten meanwhile */
-        return result_trace(database_meta_get(d, "epoch", reader->interval.epoch,
-                                              sizeof(reader->interval.epoch)));
+        return result_trace(
+            database_meta_get(d, "epoch", reader->interval.epoch, sizeof(reader->interval.epoch)));
     if (r)
         return result_trace(r);
     uint64_t first = (uint64_t)sqlite3_column_int64(row, 0);

@@ -13,7 +13,7 @@
 #include "store/read.h"
 
 enum {
-    SUPPLY_LIVE_MAX = 128,             /* batches */
+    SUPPLY_LIVE_MAX = 128,              /* batches */
     SUPPLY_LIVE_MAX_BYTES = 256 * 1024, /* bytes of them, but for one batch of any size */
     SUPPLY_EPOCH_BYTES = sizeof(((struct segment *)0)->epoch)
 };
