@@ -76,10 +76,12 @@ static bool too_large(const struct stream *stream, const struct event *event, si
 }
 
 /* The batch that takes the next record of bound bytes. */
-static int open_batch(struct stream *stream, size_t bound, struct batch **ret)
+static int open_batch(const struct store *store, struct stream *stream, size_t bound,
+                      struct batch **ret)
 {
     struct batch *last = stream->last;
-    if (last && last->records.len + bound <= BATCH_CUT_BYTES) {
+    if (last && last->records.len + bound <= BATCH_CUT_BYTES &&
+        last->clock_base_us == store->boot.base_us) {
         *ret = last;
         return 0;
     }
@@ -95,6 +97,7 @@ static int open_batch(struct stream *stream, size_t bound, struct batch **ret)
         if (r)
             return result_trace(r);
     }
+    batch->clock_base_us = store->boot.base_us;
     *(last ? &last->next : &stream->first) = batch;
     stream->last = batch;
     stream->open_batches++;
@@ -116,7 +119,7 @@ int store_append(struct store *store, uint32_t stream_id, const struct event *ev
     if (r)
         return r < 0 ? result_trace(r) : r;
     struct batch *batch = NULL;
-    r = open_batch(stream, bound, &batch);
+    r = open_batch(store, stream, bound, &batch);
     if (r)
         return result_trace(r);
     size_t before = batch->records.len;

@@ -109,6 +109,8 @@ static int transaction(struct store *store)
     for (unsigned i = 0; !r && i < store->stream_count; i++)
         r = write_stream(store, &store->streams[i]);
     if (!r)
+        r = boot_write(store);
+    if (!r)
         r = cursor_write(store);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
@@ -153,6 +155,7 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
+    boot_segment(batch, segment);
     segment->records = batch->records;
     batch->records = (struct bytes)BYTES_INIT(batch->records.max);
     r = bytes_append(&store->committed, &segment, sizeof(segment));
@@ -258,6 +261,7 @@ int store_commit(struct store *store)
     int64_t took_us = clock_monotonic_us(store->clock) - begin_us;
     metric_add(metric_process(), events ? METRIC_COMMITS : METRIC_CURSOR_COMMITS, 1);
     metric_add(metric_process(), METRIC_COMMIT_SECONDS, took_us > 0 ? (uint64_t)took_us : 0);
+    boot_written(store);
     cursor_written(store);
     store->open_events = store->open_bytes = 0;
     for (unsigned i = 0; i < store->stream_count; i++) {

@@ -85,7 +85,6 @@ static void test_a_new_store_has_a_private_directory_an_identity_and_the_stream_
     assert_int_equal(fixture_sql(path, "PRAGMA auto_vacuum"), 2);
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM stream WHERE name = 'events'"), 1);
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM epoch"), 1);
-    assert_int_equal(fixture_sql(path, "SELECT count(*) FROM boot"), 1);
 }
 
 static void test_identity_outlasts_runs(void **state)
