@@ -70,7 +70,7 @@ static void follow(struct store *store, const struct clock_stamp *stamp)
     struct boot *boot = &store->boot;
     int64_t base_us = difference(stamp->wall_us, stamp->monotonic_us);
     bool synced = stamp->quality == CLOCK_SYNCED;
-    if (!synced)
+    if (!synced && boot->unsynced_base_us == BOOT_UNKNOWN)
         boot->unsynced_base_us = base_us;
     if (near(boot->base_us, base_us) && (!synced || boot->base_us == boot->synced_base_us))
         return;
@@ -189,23 +189,31 @@ static int write_rows(struct store *store, struct stream *stream)
     return 0;
 }
 
-static int correct_rows(struct store *store)
+/* Only where the last row is of this boot are there others of it. */
+static int correct_rows(struct store *store, const struct stream *stream)
 {
+    if (!store->boot.correct || !stream->boot.present)
+        return 0;
     sqlite3_stmt *statement;
     int r = database_statement(&store->database, SQL_BOOT_CORRECT, &statement);
     if (r)
         return result_trace(r);
-    sqlite3_bind_text(statement, 1, store->boot.id, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 2, store->boot.synced_base_us);
+    sqlite3_bind_int64(statement, 1, batch_key(stream->id, 0));
+    sqlite3_bind_int64(statement, 2, batch_key(stream->id, BATCH_OFFSET_MAX));
+    sqlite3_bind_text(statement, 3, store->boot.id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, store->boot.synced_base_us);
     r = database_step(statement);
     return r == DATABASE_NONE ? 0 : result_trace(r);
 }
 
 int boot_write(struct store *store)
 {
-    int r = store->boot.correct ? correct_rows(store) : 0;
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        r = write_rows(store, &store->streams[i]);
+    int r = 0;
+    for (unsigned i = 0; !r && i < store->stream_count; i++) {
+        r = correct_rows(store, &store->streams[i]);
+        if (!r)
+            r = write_rows(store, &store->streams[i]);
+    }
     return result_trace(r);
 }
 
@@ -284,8 +292,8 @@ int boot_open(struct store *store)
     }
     if (!r)
         follow(store, &stamp);
-    if (!r && boot->correct)
-        r = correct_rows(store);
+    for (unsigned i = 0; !r && i < store->stream_count; i++)
+        r = correct_rows(store, &store->streams[i]);
     if (r)
         return result_trace(r);
     boot_written(store);

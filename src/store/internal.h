@@ -47,7 +47,7 @@ struct boot {
     int64_t base_us;          /* by which events are received now */
     int64_t synced_base_us;   /* BOOT_UNKNOWN: not synced in this boot */
     unsigned moves;           /* of base_us since the last commit, while events were open */
-    int64_t unsynced_base_us; /* of the latest unsynced events; BOOT_UNKNOWN: there are none */
+    int64_t unsynced_base_us; /* of the first unsynced events; BOOT_UNKNOWN: there are none */
     bool correct;             /* rows wait for their correction */
     bool announce;            /* which is still to be told */
 };

@@ -74,8 +74,8 @@ SELECT count(*) FROM boot WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3;
 -- name: boot_insert
 INSERT OR REPLACE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
 -- name: boot_correct
-UPDATE boot SET correction_us = ?2 - base_us
-WHERE id = ?1 AND base_us IS NOT NULL AND correction_us IS NULL;
+UPDATE boot SET correction_us = ?4 - base_us
+WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3 AND base_us IS NOT NULL AND correction_us IS NULL;
 -- name: boot_trim
 DELETE FROM boot WHERE first_key >= ?1 AND first_key <
     (SELECT max(first_key) FROM boot WHERE first_key BETWEEN ?1 AND ?2);
