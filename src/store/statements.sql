@@ -66,9 +66,11 @@ INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', 
 UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 
 -- name: boot_last
-SELECT id, base_us, correction_us FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+SELECT id, base_us, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
 -- name: boot_after
-SELECT first_key, correction_us FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
+SELECT first_key, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
 -- name: boot_count
 SELECT count(*) FROM boot WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3;
 -- name: boot_insert
