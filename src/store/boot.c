@@ -15,6 +15,8 @@
  * at once. Events received while the clock is synced always lie in rows of correction 0. In boots
  * whose clock never got synced it stays NULL: nobody knows.
  *
+ * Dead letters keep the times of their events, received by whatever clock: their rows have no base.
+ *
  * Bounds: a stream has at most BOOT_ROWS_MAX rows of one boot, the last of them without a base; and
  * of the bases between two commits only MOVES_MAX are followed, what comes after is "unknown" until
  * the commit. Both only leave times uncorrected.
@@ -33,8 +35,9 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "store/internal.h"
+#include "store/notice.h"
 
-enum { MOVES_MAX = 16, US_PER_S = 1000000 };
+enum { MOVES_MAX = 16 };
 
 static int64_t difference(int64_t a, int64_t b)
 {
@@ -90,9 +93,7 @@ void store_time(struct store *store, const struct clock_stamp *stamp)
     if (!store->boot.announce)
         return;
     store->boot.announce = false;
-    log_info("store", "the clock is synced: received times of this boot are corrected",
-             "correction_s=%" PRId64,
-             correction_of(&store->boot, store->boot.unsynced_base_us) / US_PER_S);
+    (void)notice_clock(store, correction_of(&store->boot, store->boot.unsynced_base_us));
 }
 
 static void bind_us(sqlite3_stmt *statement, int index, int64_t value)
@@ -206,6 +207,12 @@ static int correct_rows(struct store *store, const struct stream *stream)
     return r == DATABASE_NONE ? 0 : result_trace(r);
 }
 
+int64_t boot_base(const struct store *store, const struct stream *stream)
+{
+    bool old = strcmp(stream->name, STORE_STREAM_DEAD_LETTERS) == 0;
+    return old ? BOOT_UNKNOWN : store->boot.base_us;
+}
+
 int boot_write(struct store *store)
 {
     int r = 0;
@@ -292,12 +299,7 @@ int boot_open(struct store *store)
     }
     if (!r)
         follow(store, &stamp);
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        r = correct_rows(store, &store->streams[i]);
-    if (r)
-        return result_trace(r);
-    boot_written(store);
-    return 0;
+    return result_trace(r);
 }
 
 void boot_segment(const struct batch *batch, struct segment *segment)
