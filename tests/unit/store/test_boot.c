@@ -24,9 +24,17 @@ static void commit(struct fixture *f)
     assert_int_equal(store_commit(f->store), 0);
 }
 
+/* Of stream "events". */
+#define OF_EVENTS(key) " WHERE " key " >> 48 = (SELECT id FROM stream WHERE name = 'events')"
+
 static int64_t rows(struct fixture *f)
 {
-    return fixture_sql(store_path(f->store), "SELECT count(*) FROM boot");
+    return fixture_sql(store_path(f->store), "SELECT count(*) FROM boot" OF_EVENTS("first_key"));
+}
+
+static int64_t batches(struct fixture *f)
+{
+    return fixture_sql(store_path(f->store), "SELECT count(*) FROM batch" OF_EVENTS("key"));
 }
 
 static void expect(unsigned i, int64_t received_us, enum clock_quality quality)
@@ -70,7 +78,7 @@ static void test_a_batch_never_spans_two_settings_of_the_clock(void **state)
         at[i] = clocks_receive(f, stream);
     }
     commit(f);
-    assert_int_equal(fixture_sql(store_path(f->store), "SELECT count(*) FROM batch"), 4);
+    assert_int_equal(batches(f), 4);
     assert_int_equal(rows(f), 4);
     clocks_set(f, CLOCKS_TRUE_BASE_US, true);
     clocks_receive(f, stream);
@@ -234,7 +242,7 @@ static void test_few_batches_are_open_however_often_the_clock_is_set(void **stat
         at[i] = clocks_receive(f, stream);
     }
     commit(f);
-    assert_in_range(fixture_sql(store_path(f->store), "SELECT count(*) FROM batch"), 10, 20);
+    assert_in_range(batches(f), 10, 20);
     clocks_set(f, CLOCKS_TRUE_BASE_US, true);
     clocks_receive(f, stream);
     commit(f);
@@ -305,6 +313,76 @@ static void test_batches_from_memory_are_corrected_as_those_that_are_read(void *
     expect(0, CLOCKS_TRUE_BASE_US + f->now_us - 1000, CLOCK_CORRECTED);
     store_detach(f->store, feed);
     range_feed_unref(feed);
+}
+
+/* The payload of the last event of a stream. */
+static void last_payload(struct fixture *f, const char *name, char *text, size_t size)
+{
+    struct store_reader *reader;
+    struct store_stream_info info;
+    struct segment *segment;
+    struct segment_iterator it;
+    struct event event;
+    uint64_t offset, skip;
+    assert_int_equal(store_reader_open(store_path(f->store), NULL, &reader), 0);
+    assert_int_equal(store_read_stream(reader, name, &info), 0);
+    text[0] = '\0';
+    if (info.next_offset > info.first_offset) {
+        assert_int_equal(store_read(reader, info.stream, info.next_offset - 1, &segment, &skip), 0);
+        segment_iterator_init(&it, segment, info.next_offset - 1);
+        assert_int_equal(segment_next(&it, &event, &offset), 0);
+        snprintf(text, size, "%.*s", SLICE_PRINT(event.payload));
+        segment_unref(segment);
+    }
+    store_reader_close(reader);
+}
+
+static void test_the_first_sync_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+    char text[256];
+    uint32_t stream = open_unsynced(f);
+    clocks_receive(f, stream);
+    commit(f);
+    last_payload(f, "$gateway", text, sizeof(text));
+    assert_null(strstr(text, "clock"));
+    clocks_set(f, CLOCKS_TRUE_BASE_US, false); /* set first, said to be synced later */
+    clocks_receive(f, stream);
+    clocks_set(f, CLOCKS_TRUE_BASE_US, true);
+    clocks_receive(f, stream);
+    commit(f);
+    last_payload(f, "$gateway", text, sizeof(text));
+    char expected[256];
+    snprintf(expected, sizeof(expected),
+             "{\"subject\":\"clock\",\"state\":\"synced\",\"was\":\"unsynced\","
+             "\"correction_seconds\":%lld}",
+             (long long)(CLOCKS_TRUE_BASE_US / 1000000));
+    assert_string_equal(text, expected);
+    const char *told = "SELECT count(*) FROM batch"
+                       " WHERE key >> 48 = (SELECT id FROM stream WHERE name = '$gateway')";
+    int64_t before = fixture_sql(store_path(f->store), told);
+    clocks_set(f, 0, false);
+    clocks_receive(f, stream);
+    clocks_set(f, CLOCKS_TRUE_BASE_US, true);
+    clocks_receive(f, stream);
+    commit(f);
+    assert_int_equal(fixture_sql(store_path(f->store), told), before);
+}
+
+/* They were received under another base, or in another boot, than the one they are stored under. */
+static void test_dead_letters_are_not_corrected(void **state)
+{
+    struct fixture *f = *state;
+    open_unsynced(f);
+    uint32_t stream = fixture_stream(f, "$dlq");
+    int64_t at = clocks_receive(f, stream);
+    commit(f);
+    clocks_set(f, CLOCKS_TRUE_BASE_US, true);
+    clocks_receive(f, stream);
+    commit(f);
+    assert_int_equal(clocks_read(f, stream, seen, EVENTS_MAX), 2);
+    expect(0, at, CLOCK_UNSYNCED);
+    expect(1, CLOCKS_TRUE_BASE_US + f->now_us, CLOCK_SYNCED);
 }
 
 /* What a random life has promised. */
@@ -402,6 +480,8 @@ int main(void)
         TEST(test_few_batches_are_open_however_often_the_clock_is_set),
         TEST(test_retention_keeps_the_row_of_the_first_event_left),
         TEST(test_batches_from_memory_are_corrected_as_those_that_are_read),
+        TEST(test_the_first_sync_is_told_once),
+        TEST(test_dead_letters_are_not_corrected),
         TEST(test_a_random_life_of_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
