@@ -380,8 +380,6 @@ static void step(struct life *life)
     struct dice *d = &life->dice;
     unsigned fate = (unsigned)dice_below(d, 64);
     now_us += (int64_t)dice_below(d, 60) * 1000000;
-    if (dice_one_in(d, 8))
-        set_clock(d);
     if (fate < 6) {
         move_cursor(life);
         if (dice_one_in(d, 3))
@@ -400,8 +398,11 @@ static void step(struct life *life)
         live_open(life);
     } else {
         unsigned streams = 1 + (unsigned)dice_below(d, 3);
-        for (unsigned i = 0; i < streams; i++)
+        for (unsigned i = 0; i < streams; i++) {
+            if (dice_one_in(d, 6))
+                set_clock(d);
             append_some(life);
+        }
         if (dice_one_in(d, 2))
             move_cursor(life);
         if (!dice_one_in(d, 16))
