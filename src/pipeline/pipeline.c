@@ -286,6 +286,7 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
 {
     uint64_t admitted = 0;
     int r = 0;
+    store_time(p->store, &batch->received);
     for (;;) {
         size_t next = p->position;
         struct ingest_record *record = ingest_batch_next(batch, &next);

@@ -111,6 +111,8 @@ int commit_write(struct store *store)
     if (!r)
         r = epoch_commit(store);
     if (!r)
+        r = boot_write(store);
+    if (!r)
         r = cursor_write(store);
     return result_trace(r);
 }
@@ -165,6 +167,7 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
+    boot_segment(batch, segment);
     segment->records = batch->records;
     batch->records = (struct bytes)BYTES_INIT(batch->records.max);
     r = bytes_append(&store->committed, &segment, sizeof(segment));
@@ -248,6 +251,7 @@ static int mend_log(struct store *store)
 
 void commit_finish(struct store *store)
 {
+    boot_written(store);
     drop_written(store);
     cursor_written(store);
     epoch_committed(store); /* before the batches are handed over, which belong to it */

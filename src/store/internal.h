@@ -29,7 +29,29 @@ enum {
     STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
     STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
     STORE_EPOCH_MAX_BYTES = STORE_EPOCH_BYTES,
-    STORE_GATEWAY_ID_MAX_BYTES = 128
+    STORE_GATEWAY_ID_MAX_BYTES = 128,
+    BOOT_ID_MAX_BYTES = 40,
+    BOOT_ROWS_MAX = 64 /* of one boot in one stream */
+};
+
+#define BOOT_UNKNOWN INT64_MIN          /* a base or correction that is NULL */
+#define BOOT_STEP_US (INT64_C(1000000)) /* less does not count as a change of the clock */
+
+/* A row of table "boot", of the boot that is. */
+struct boot_row {
+    bool present; /* else the stream has none of this boot, and the rest means nothing */
+    int64_t base_us, correction_us;
+};
+
+/* What boot.c knows of the clocks. */
+struct boot {
+    char id[BOOT_ID_MAX_BYTES];
+    int64_t base_us;          /* by which events are received now */
+    int64_t synced_base_us;   /* BOOT_UNKNOWN: not synced in this boot */
+    unsigned moves;           /* of base_us since the last commit, while events were open */
+    int64_t unsynced_base_us; /* of the first unsynced events; BOOT_UNKNOWN: there are none */
+    bool correct;             /* rows wait for their correction */
+    bool announce;            /* which is still to be told */
 };
 
 struct stream {
@@ -46,9 +68,10 @@ struct stream {
     struct batch *first, *last;
     uint64_t open_bytes;
     unsigned open_batches;
-    size_t batch_bytes;  /* records of the last one committed: what the next will need */
-    struct batch *spare; /* one emptied batch, so that its memory is used again */
-    unsigned feeds;      /* ranges of attached feeds: whether anybody wants segments */
+    struct boot_row boot; /* the last one written */
+    size_t batch_bytes;   /* records of the last one committed: what the next will need */
+    struct batch *spare;  /* one emptied batch, so that its memory is used again */
+    unsigned feeds;       /* ranges of attached feeds: whether anybody wants segments */
     /* Where sent_cursor lies in cumulative stored bytes; looked up when the stream gets full. */
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
@@ -98,6 +121,8 @@ struct store {
     int64_t identity_us;                      /* monotonic: when that was last tried */
     const struct store_config *config;
     const struct clock *clock;
+    const char *boot_id; /* NULL: the kernel's */
+    struct boot boot;
     int lock_fd; /* -1: not held */
     struct database database;
     bool background;                   /* a checkpointer is wanted */
@@ -151,6 +176,19 @@ void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t o
                     uint64_t bytes);
 /* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
+
+/* boot.c */
+/* In the transaction of the opening, once the streams are loaded: takes up this boot where an
+ * earlier run of it ended. 0, -errno. */
+int boot_open(struct store *store);
+/* In the transaction of a commit, once all its batches are there. 0, -errno. */
+int boot_write(struct store *store);
+/* After it committed; the batches are still there. */
+void boot_written(struct store *store);
+/* What is known of the times of a batch just written. */
+void boot_segment(const struct batch *batch, struct segment *segment);
+/* The base by which what is appended to the stream now was received. */
+int64_t boot_base(const struct store *store, const struct stream *stream);
 
 /* append.c */
 /* Appends an event of the gateway itself to one of its own streams, which takes it also when there
@@ -229,6 +267,7 @@ int retention_delete(struct store *store, const struct stream *stream, uint64_t 
                      uint64_t slack);
 
 /* read.c: see there */
+struct database *read_database(struct store_reader *reader);
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);
 
 /* segment.c */

@@ -39,6 +39,7 @@ struct store_options {
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
     const char *machine_id;      /* whose the database is; NULL: what the system says */
+    const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
 /* Named outcomes of store_open(): the file is left as it was found. */
@@ -82,6 +83,12 @@ int store_epoch_begin(struct store *store, const char *reason);
 /* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
 enum { STORE_STREAM_LIMIT = 1 };
 int store_stream(struct store *store, const char *name, uint32_t *ret_stream);
+
+/* Tells the store by which clocks the events appended from now on were received: once for each
+ * reading of the clocks, before their events. Costs a comparison, unless the clock was set or
+ * synced since; then batches end here, and the first sync of a boot corrects what was received in
+ * it before (written with the next commit). Nothing else in the store depends on the wall clock. */
+void store_time(struct store *store, const struct clock_stamp *stamp);
 
 /* Adds an event to the open batch of a stream. Copies. Where the stream drops its oldest events,
  * room is made; they go with the next commit. Outcomes: */
