@@ -286,6 +286,7 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
 {
     uint64_t admitted = 0;
     int r = 0;
+    store_time(p->store, &batch->received);
     for (;;) {
         size_t next = p->position;
         struct ingest_record *record = ingest_batch_next(batch, &next);
@@ -438,6 +439,8 @@ static void pipeline_maintain(struct pipeline *p)
     if (!p->maintain || p->state == PIPELINE_CLOSED)
         return;
     int r = store_maintain(p->store, &p->maintain);
+    if (!r && !p->maintain && !p->waiting.first && !queue_bytes(&p->queue))
+        r = store_repack(p->store, &p->maintain);
     if (r) {
         log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
         p->maintain = false;

@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "pack/codec.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/range.h"
 
@@ -48,8 +49,7 @@ static void set_failing(struct store *store, int failure)
         log_info("store", "commits succeed again", "path=%s", store->path);
 }
 
-/* The form in which records are stored, and its codec. */
-static struct slice compress(struct store *store, const struct bytes *records, int64_t *ret_codec)
+struct slice commit_compress(struct store *store, const struct bytes *records, int64_t *ret_codec)
 {
     *ret_codec = PACK_NONE;
     if (records->len < COMPRESS_MIN_BYTES || !pack_codec_available(PACK_ZSTD))
@@ -63,7 +63,7 @@ static struct slice compress(struct store *store, const struct bytes *records, i
     return bytes_slice(&store->packed);
 }
 
-static int write_row(struct store *store, const struct batch_row *row, struct slice data)
+int commit_write_row(struct store *store, const struct batch_row *row, struct slice data)
 {
     sqlite3_stmt *statement;
     int r = database_statement(&store->database, SQL_BATCH_INSERT, &statement);
@@ -91,12 +91,12 @@ static int write_stream(struct store *store, struct stream *stream)
                                 .t_min_us = batch->t_min_us,
                                 .t_max_us = batch->t_max_us,
                                 .raw_bytes = (int64_t)batch->records.len};
-        struct slice data = compress(store, &batch->records, &row.codec);
+        struct slice data = commit_compress(store, &batch->records, &row.codec);
         batch->end_bytes = end_bytes += batch->records.len;
         batch->end_stored = end_stored += data.len + BATCH_ROW_BYTES;
         row.end_bytes = (int64_t)end_bytes;
         row.end_stored = (int64_t)end_stored;
-        int r = write_row(store, &row, data);
+        int r = commit_write_row(store, &row, data);
         if (r)
             return result_trace(r);
     }
@@ -108,6 +108,10 @@ int commit_write(struct store *store)
     int r = drop_write(store); /* first: it appends gap records, and its pages are used again */
     for (unsigned i = 0; !r && i < store->stream_count; i++)
         r = write_stream(store, &store->streams[i]);
+    if (!r)
+        r = epoch_commit(store);
+    if (!r)
+        r = boot_write(store);
     if (!r)
         r = cursor_write(store);
     return result_trace(r);
@@ -159,9 +163,11 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     if (r)
         return r;
     segment->stream = stream->id;
+    memcpy(segment->epoch, store->epoch, sizeof(segment->epoch));
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
+    boot_segment(batch, segment);
     segment->records = batch->records;
     batch->records = (struct bytes)BYTES_INIT(batch->records.max);
     r = bytes_append(&store->committed, &segment, sizeof(segment));
@@ -245,8 +251,10 @@ static int mend_log(struct store *store)
 
 void commit_finish(struct store *store)
 {
+    boot_written(store);
     drop_written(store);
     cursor_written(store);
+    epoch_committed(store); /* before the batches are handed over, which belong to it */
     store->open_events = store->open_bytes = 0;
     store->open_batches = 0;
     for (unsigned i = 0; i < store->stream_count; i++)
@@ -275,7 +283,7 @@ int store_commit(struct store *store)
     assert(store_is_open(store));
     commit_drop_segments(store);
     bool events = store->open_events > 0;
-    if (!events && !cursor_waiting(store))
+    if (!events && !cursor_waiting(store) && !epoch_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = retention_restore_sync(store);

@@ -4,11 +4,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -17,9 +15,8 @@
 #include "base/result.h"
 #include "pack/codec.h"
 #include "store/checkpointer.h"
+#include "store/epoch.h"
 #include "store/internal.h"
-
-enum { BOOT_ID_MAX_BYTES = 40 };
 
 static const char *const durability_texts[] = {
     [STORE_DURABILITY_POWER] = "power", [STORE_DURABILITY_PROCESS] = "process"};
@@ -32,11 +29,13 @@ int store_new(const struct store_options *options, struct store **ret)
     store->lock_fd = -1;
     store->config = options->config;
     store->clock = options->clock;
+    store->boot_id = options->boot_id;
     store->background = options->background_checkpoints;
     store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
     /* A cut path must not become another path: store_open() refuses what fills the buffer. */
     snprintf(store->data_dir, sizeof(store->data_dir), "%s", options->data_dir);
+    identity_machine(options->machine_id, store->machine);
     store->gateway_id_given = options->gateway_id != NULL;
     snprintf(store->gateway_id, sizeof(store->gateway_id), "%s",
              options->gateway_id ? options->gateway_id : "");
@@ -52,30 +51,7 @@ int store_new(const struct store_options *options, struct store **ret)
     return 0;
 }
 
-static int random_hex(char *text, unsigned bytes)
-{
-    uint8_t random[16];
-    assert(bytes <= sizeof(random));
-    if (getrandom(random, bytes, 0) != (ssize_t)bytes)
-        return result_origin(-EIO);
-    for (unsigned i = 0; i < bytes; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
-/* The epoch changes where an offset that was given and forwarded may be given again. */
-static int epoch_begin(struct store *store)
-{
-    char epoch[STORE_EPOCH_MAX_BYTES];
-    int r = random_hex(epoch, (STORE_EPOCH_MAX_BYTES - 1) / 2);
-    if (!r)
-        r = database_meta_put(&store->database, "epoch", epoch);
-    if (!r)
-        memcpy(store->epoch, epoch, sizeof(epoch));
-    return result_trace(r);
-}
-
-static int open_identity(struct store *store, bool *ret_new_epoch)
+static int open_identity(struct store *store, bool *ret_unclean)
 {
     struct database *d = &store->database;
     char durability[16] = "";
@@ -94,52 +70,14 @@ static int open_identity(struct store *store, bool *ret_new_epoch)
         return result_trace(r);
     if (!store->gateway_id_given && r == DATABASE_NONE) {
         memcpy(store->gateway_id, "gw-", 3);
-        r = random_hex(store->gateway_id + 3, 4);
+        r = identity_random(store->gateway_id + 3, 4);
         if (!r)
             r = database_meta_put(d, "gateway_id", store->gateway_id);
         if (r)
             return result_trace(r);
     }
     /* A commit that was only written, not synced, may be lost after it was forwarded. */
-    bool unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
-    if (unclean)
-        log_warn("store", "the last run did not end in order and was not power-safe: new epoch",
-                 "old_epoch=%s", store->epoch);
-    *ret_new_epoch = unclean || store->first_run;
-    return *ret_new_epoch ? result_trace(epoch_begin(store)) : 0;
-}
-
-/* Notes where in each stream this boot of the machine begins. */
-static int open_boot(struct store *store)
-{
-    char boot[BOOT_ID_MAX_BYTES] = "unknown";
-    CLEANUP_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, boot, sizeof(boot) - 1) : -1;
-    if (n > 0)
-        boot[strcspn(boot, "\n")] = '\0';
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        const struct stream *stream = &store->streams[i];
-        sqlite3_stmt *statement;
-        int64_t low = batch_key(stream->id, 0), next = batch_key(stream->id, stream->next_offset);
-        int r =
-            database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next), &statement);
-        bool same = false;
-        if (!r) {
-            const unsigned char *last = sqlite3_column_text(statement, 0);
-            same = last && strcmp((const char *)last, boot) == 0;
-            database_done(statement);
-        }
-        if (r >= 0 && !same) {
-            r = database_statement(&store->database, SQL_BOOT_INSERT, &statement);
-            if (!r) {
-                sqlite3_bind_int64(statement, 1, next);
-                sqlite3_bind_text(statement, 2, boot, -1, SQLITE_STATIC);
-                r = database_step(statement);
-            }
-        }
-        if (r < 0)
-            return result_trace(r);
-    }
+    *ret_unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
     return 0;
 }
 
@@ -147,27 +85,22 @@ static int open_boot(struct store *store)
 static int open_transaction(struct store *store)
 {
     struct database *d = &store->database;
-    bool new_epoch = false;
-    int r = open_identity(store, &new_epoch);
+    bool unclean = false;
+    int r = open_identity(store, &unclean);
     if (!r)
         r = stream_load_all(store);
-    if (!r && store->distrust && !new_epoch) {
-        new_epoch = true;
-        r = epoch_begin(store);
-    }
+    if (!r)
+        r = boot_open(store);
     for (size_t i = 0; !r && i < store->config->streams.count; i++) {
         struct stream *ignored;
         r = stream_create(store, store->config->streams.items[i].name, &ignored);
         if (r == STORE_STREAM_LIMIT)
             r = result_origin(-ENOSPC);
     }
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        if (new_epoch || store->streams[i].next_offset == 0)
-            r = stream_epoch_write(store, &store->streams[i]);
     if (!r)
         r = cursor_load_all(store);
     if (!r)
-        r = open_boot(store);
+        r = epoch_open(store, unclean);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
@@ -226,6 +159,8 @@ static int open_database(struct store *store)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (!r)
         commit_finish(store);
+    if (!r)
+        epoch_opened(store);
     if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
         r = database_exec(d, "PRAGMA synchronous=NORMAL");
         log_warn("store", "durability is \"process\": a power cut may take acknowledged events",
@@ -243,6 +178,7 @@ static void store_close(struct store *store, bool keep_lock)
     database_close(&store->database);
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
+    store->epoch_next[0] = '\0';
     store->failing = store->log_suspect = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
@@ -294,13 +230,19 @@ bool store_is_open(const struct store *store)
 static int mark_clean(struct store *store)
 {
     struct database *d = &store->database;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    int r = retention_restore_sync(store);
+    if (!r)
+        r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = database_meta_put_number(d, "run_us", retention_run_us(store));
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
     if (!r)
+        r = epoch_close(store);
+    if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (!r)
+        epoch_closed(store);
     return result_trace(r);
 }
 

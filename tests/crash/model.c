@@ -70,6 +70,7 @@ void model_open(struct model *m)
     struct error error = ERROR_INIT;
     const struct store_options options = {
         .data_dir = m->directory, .config = &m->config, .clock = &model_clock};
+    m->hidden_moves = false;
     CHECK(m, store_new(&options, &m->store) == 0);
     CHECK(m, store_open(m->store, &error) == 0);
     for (unsigned i = 0; i < STREAMS; i++)
@@ -107,7 +108,8 @@ static void take_gap(void *data, const struct gap_record *record)
     unsigned c = 0;
     while (c < CONSUMERS && strcmp(record->upstream, model_consumers[c]))
         c++;
-    bool follows = c < CONSUMERS && (!m->gaps[c].any || m->gaps[c].to == record->from);
+    bool follows = c < CONSUMERS && (!m->gaps[c].any || m->gaps[c].to == record->from ||
+                                     (m->inexact && m->gaps[c].to < record->from));
     m->gaps_bad = m->gaps_bad || !follows || strcmp(record->stream, model_streams[DROPPING]) ||
                   strcmp(record->reason, "drop_oldest") || record->from >= record->to ||
                   record->count != record->to - record->from;
