@@ -58,7 +58,8 @@ enum {
     START_BLOCKS = 16,
     START_ROWS = 4096,
     AGE_MARKS = 8, /* eighth of max_age: as many marks of retention.c */
-    TAKEN_ROWS = 1024
+    TAKEN_ROWS = 1024,
+    LOG_PAGES = 512 /* of a block in the log: more than it writes */
 };
 #define AGE_MARK_MIN_US (INT64_C(60) * 1000000)
 
@@ -204,7 +205,9 @@ static int gather(struct store *store, struct stream *stream, struct run *run)
     return r < 0 ? result_trace(r) : 0;
 }
 
-uint64_t repack_slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes)
+/* What stays of slack when counting begins at after instead of at before (both as end_stored
+ * counts) and the rows between take bytes: their slack does not count any more. */
+static uint64_t slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes)
 {
     uint64_t counted = after > before ? after - before : 0;
     uint64_t gone = counted > bytes ? counted - bytes : 0;
@@ -226,8 +229,8 @@ static int slack_with(struct store *store, const struct stream *stream, const st
         *ret = stream->slack + (run->taken - taken);
         return 0;
     }
-    *ret = repack_slack_left(stream->slack, (uint64_t)run->first.end_stored,
-                             (uint64_t)run->last.end_stored, run->taken - run->first_taken);
+    *ret = slack_left(stream->slack, (uint64_t)run->first.end_stored,
+                      (uint64_t)run->last.end_stored, run->taken - run->first_taken);
     return 0;
 }
 
@@ -272,7 +275,7 @@ static int pack(struct store *store, struct stream *stream, const struct run *ru
     store->vacuum = true;
     metric_add(stream->metrics, METRIC_STREAM_REPACKED_BATCHES, run->rows);
     stream_show(stream);
-    return 0;
+    return result_trace(quota_measure(store));
 }
 
 /* Where looking begins after a start. */
@@ -317,6 +320,8 @@ static int run_step(struct store *store, struct stream *stream, struct run *run)
 
 static int step(struct store *store, struct stream *stream, bool *ret_more)
 {
+    if (stream->drop_to) /* up to there, and not to the end of a block, the next commit drops */
+        return 0;
     if (!stream->repack_known) {
         *ret_more = true;
         return find_start(store, stream);
@@ -337,7 +342,9 @@ int store_repack(struct store *store, bool *ret_more)
 {
     assert(store_is_open(store));
     *ret_more = false;
-    if (store->open_events || store->failing || store->log_suspect)
+    if (store->open_events || store->failing || store->log_suspect ||
+        ((int64_t)store->wal_pages + LOG_PAGES) * STORE_WAL_FRAME_BYTES >
+            store->config->disk.wal_max_bytes)
         return 0;
     for (unsigned i = 0; i < store->stream_count && !*ret_more; i++) {
         int r = step(store, &store->streams[i], ret_more);
@@ -345,6 +352,45 @@ int store_repack(struct store *store, bool *ret_more)
             return result_trace(r);
     }
     return 0;
+}
+
+/* Where the first row between two keys begins, as end_stored counts. 0, DATABASE_NONE, -errno. */
+static int row_start(struct store *store, int64_t low, int64_t high, uint64_t *ret)
+{
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_BATCH_FIRST, DATABASE_VALUES(low, high), &row);
+    if (r)
+        return r;
+    *ret = (uint64_t)sqlite3_column_int64(row, 3) -
+           ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES);
+    database_done(row);
+    return 0;
+}
+
+int repack_trim(struct store *store, struct stream *stream, uint64_t end_offset)
+{
+    const int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, end_offset),
+                  high = batch_key(stream->id, BATCH_OFFSET_MAX);
+    uint64_t before = 0, after = 0;
+    stream->slack_left = stream->slack;
+    int r = stream->slack ? row_start(store, low, end - 1, &before) : DATABASE_NONE;
+    if (r)
+        return r < 0 ? result_trace(r) : 0;
+    sqlite3_stmt *row;
+    r = database_first(&store->database, SQL_BATCH_TAKEN, DATABASE_VALUES(low, end - 1), &row);
+    if (r)
+        return result_trace(r < 0 ? r : -EBADMSG);
+    uint64_t taken = (uint64_t)sqlite3_column_int64(row, 0) +
+                     (uint64_t)sqlite3_column_int64(row, 1) * BATCH_ROW_BYTES;
+    database_done(row);
+    r = row_start(store, end, high, &after);
+    if (r < 0)
+        return result_trace(r);
+    stream->slack_left = r ? 0 : slack_left(stream->slack, before, after, taken);
+    if (stream->slack_left == stream->slack)
+        return 0;
+    return result_trace(database_run(&store->database, SQL_STREAM_SLACK,
+                                     DATABASE_VALUES(stream->id, (int64_t)stream->slack_left)));
 }
 
 int repack_taken_before(struct store *store, const struct stream *stream, uint64_t offset,

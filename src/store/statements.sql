@@ -33,7 +33,7 @@ ORDER BY first_offset LIMIT 1;
 INSERT INTO batch(key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
 -- name: batch_first
-SELECT key, n, end_bytes, end_stored, length(data) FROM batch
+SELECT key, n, end_bytes, end_stored, length(data), raw_bytes FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 -- name: batch_last
 SELECT key, n, end_bytes, end_stored, length(data) FROM batch
@@ -42,6 +42,8 @@ WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 SELECT key, n, end_stored, length(data) FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_walk_back
 SELECT key, raw_bytes FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC;
+-- name: batch_taken
+SELECT coalesce(sum(length(data)), 0), count(*) FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_delete
 DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_read_at
