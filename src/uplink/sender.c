@@ -352,7 +352,9 @@ static struct outlook look_at_cursor(struct uplink *u, struct uplink_range *r)
 
 static void show_range(struct uplink *u, struct uplink_range *r)
 {
-    bool known = r->shown_bytes && (r->shown_oldest || r->lane.cursor >= head_of(r));
+    /* While connected, what is not on its way yet is about to be, and comes from memory. */
+    bool soon = u->state == UPLINK_UP && !r->lane.used;
+    bool known = r->shown_bytes && (r->shown_oldest || soon || r->lane.cursor >= head_of(r));
     if (r->lane.cursor == r->shown_cursor && known)
         return;
     struct outlook outlook = look_at_cursor(u, r);
