@@ -40,7 +40,6 @@ struct stream {
     uint64_t end_bytes;    /* cumulative record bytes */
     uint64_t end_stored;   /* cumulative stored bytes */
     uint64_t slack;        /* see schema.sql */
-    uint64_t slack_left;   /* of it, once the deletion under way is committed */
     uint64_t stored_bytes; /* of the batches that are there */
     /* Open: oldest first; offsets go on from next_offset without a gap. */
     struct batch *first, *last;
@@ -57,7 +56,8 @@ struct stream {
     uint64_t drop_to;      /* unsent events below go with the next commit; 0: none */
     uint64_t drop_noticed; /* as far as gap records for them are appended */
     uint64_t drop_bytes;   /* stored bytes that frees, at least */
-    uint64_t drop_rest_stored, drop_rest_bytes; /* stored bytes left then; record bytes before */
+    /* Once they are deleted: stored bytes that are left, slack, record bytes before. */
+    uint64_t drop_rest_stored, drop_rest_slack, drop_rest_bytes;
     bool over;            /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
@@ -193,9 +193,9 @@ int retention_stored_before(struct store *store, struct stream *stream, uint64_t
                             uint64_t *ret);
 
 /* repack.c: where rows were re-packed, end_stored counts more than is there (column slack). */
-/* Before the rows below end_offset are deleted, in that transaction: sets slack_left, here and in
- * the table. 0, -errno. */
-int repack_trim(struct store *store, struct stream *stream, uint64_t end_offset);
+/* What stays of slack when counting begins at after instead of at before (both as end_stored
+ * counts) and the rows between take bytes: their slack does not count any more. */
+uint64_t repack_slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes);
 /* A lower bound of the stored bytes of the rows below offset. 0, -errno. */
 int repack_taken_before(struct store *store, const struct stream *stream, uint64_t offset,
                         uint64_t *ret);
@@ -215,9 +215,10 @@ int file_create(const char *path, struct error *error);   /* an empty database o
 int file_failure(int r, const char *path,
                  struct error *error); /* -errno -> outcome, error filled */
 
-/* A deletion of all batches of the stream below end_offset with what belongs to them; in a
- * transaction. 0, -errno. */
-int retention_delete(struct store *store, struct stream *stream, uint64_t end_offset);
+/* A deletion of all batches of the stream below end_offset with what belongs to them; slack is what
+ * the stream has then. In a transaction. 0, -errno. */
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
+                     uint64_t slack);
 
 /* read.c: see there */
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);

@@ -205,9 +205,7 @@ static int gather(struct store *store, struct stream *stream, struct run *run)
     return r < 0 ? result_trace(r) : 0;
 }
 
-/* What stays of slack when counting begins at after instead of at before (both as end_stored
- * counts) and the rows between take bytes: their slack does not count any more. */
-static uint64_t slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes)
+uint64_t repack_slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes)
 {
     uint64_t counted = after > before ? after - before : 0;
     uint64_t gone = counted > bytes ? counted - bytes : 0;
@@ -229,8 +227,8 @@ static int slack_with(struct store *store, const struct stream *stream, const st
         *ret = stream->slack + (run->taken - taken);
         return 0;
     }
-    *ret = slack_left(stream->slack, (uint64_t)run->first.end_stored,
-                      (uint64_t)run->last.end_stored, run->taken - run->first_taken);
+    *ret = repack_slack_left(stream->slack, (uint64_t)run->first.end_stored,
+                             (uint64_t)run->last.end_stored, run->taken - run->first_taken);
     return 0;
 }
 
@@ -352,45 +350,6 @@ int store_repack(struct store *store, bool *ret_more)
             return result_trace(r);
     }
     return 0;
-}
-
-/* Where the first row between two keys begins, as end_stored counts. 0, DATABASE_NONE, -errno. */
-static int row_start(struct store *store, int64_t low, int64_t high, uint64_t *ret)
-{
-    sqlite3_stmt *row;
-    int r = database_first(&store->database, SQL_BATCH_FIRST, DATABASE_VALUES(low, high), &row);
-    if (r)
-        return r;
-    *ret = (uint64_t)sqlite3_column_int64(row, 3) -
-           ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES);
-    database_done(row);
-    return 0;
-}
-
-int repack_trim(struct store *store, struct stream *stream, uint64_t end_offset)
-{
-    const int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, end_offset),
-                  high = batch_key(stream->id, BATCH_OFFSET_MAX);
-    uint64_t before = 0, after = 0;
-    stream->slack_left = stream->slack;
-    int r = stream->slack ? row_start(store, low, end - 1, &before) : DATABASE_NONE;
-    if (r)
-        return r < 0 ? result_trace(r) : 0;
-    sqlite3_stmt *row;
-    r = database_first(&store->database, SQL_BATCH_TAKEN, DATABASE_VALUES(low, end - 1), &row);
-    if (r)
-        return result_trace(r < 0 ? r : -EBADMSG);
-    uint64_t taken = (uint64_t)sqlite3_column_int64(row, 0) +
-                     (uint64_t)sqlite3_column_int64(row, 1) * BATCH_ROW_BYTES;
-    database_done(row);
-    r = row_start(store, end, high, &after);
-    if (r < 0)
-        return result_trace(r);
-    stream->slack_left = r ? 0 : slack_left(stream->slack, before, after, taken);
-    if (stream->slack_left == stream->slack)
-        return 0;
-    return result_trace(database_run(&store->database, SQL_STREAM_SLACK,
-                                     DATABASE_VALUES(stream->id, (int64_t)stream->slack_left)));
 }
 
 int repack_taken_before(struct store *store, const struct stream *stream, uint64_t offset,

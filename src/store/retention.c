@@ -115,6 +115,7 @@ static int aged_offset(struct store *store, const struct stream *stream, uint64_
 struct eviction {
     uint64_t end_offset; /* of the last batch that goes; 0: none goes */
     uint64_t bytes;
+    uint64_t slack; /* of the stream afterwards */
     bool more;
 };
 
@@ -139,18 +140,23 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     int r = database_first(
         &store->database, SQL_BATCH_WALK,
         DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    uint64_t before = 0; /* start of the first row */
     for (unsigned n = 0; !r; n++) {
         uint64_t end =
             batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
+        uint64_t taken = (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        uint64_t start = (uint64_t)sqlite3_column_int64(row, 2) - taken;
+        before = n ? before : start;
         bool goes = end <= sent && end <= stream->next_offset &&
                     ((over && stream->stored_bytes - e.bytes > low) || end <= aged);
         e.more = goes && (n == STEP_BATCHES || e.bytes >= STEP_BYTES);
         if (!goes || e.more) {
+            e.slack = repack_slack_left(stream->slack, before, start, e.bytes);
             database_done(row);
             break;
         }
         e.end_offset = end;
-        e.bytes += (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        e.bytes += taken;
         r = database_step(row);
     }
     if (r < 0)
@@ -159,13 +165,12 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     return 0;
 }
 
-int retention_delete(struct store *store, struct stream *stream, uint64_t end_offset)
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
+                     uint64_t slack)
 {
     struct database *d = &store->database;
     int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, end_offset);
-    int r = repack_trim(store, stream, end_offset);
-    if (!r)
-        r = database_run(d, SQL_BATCH_DELETE, DATABASE_VALUES(low, end - 1));
+    int r = database_run(d, SQL_BATCH_DELETE, DATABASE_VALUES(low, end - 1));
     if (!r)
         r = database_run(d, SQL_MARK_TRIM, DATABASE_VALUES(low, end - 1));
     if (!r)
@@ -176,6 +181,8 @@ int retention_delete(struct store *store, struct stream *stream, uint64_t end_of
                          DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
                                          (int64_t)stream->end_bytes, (int64_t)stream->end_stored,
                                          0));
+    else if (!r && slack != stream->slack)
+        r = database_run(d, SQL_STREAM_SLACK, DATABASE_VALUES(stream->id, (int64_t)slack));
     return result_trace(r);
 }
 
@@ -197,13 +204,13 @@ int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
     }
     r = retention_unsynced_begin(store);
     if (!r)
-        r = retention_delete(store, stream, e.end_offset);
+        r = retention_delete(store, stream, e.end_offset, e.slack);
     r = retention_unsynced_end(store, r);
     if (r)
         return result_trace(r);
     metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, e.end_offset - stream->first_offset);
     stream->first_offset = e.end_offset;
-    stream->slack = stream->slack_left;
+    stream->slack = e.slack;
     stream->stored_bytes -= e.bytes < stream->stored_bytes ? e.bytes : stream->stored_bytes;
     stream->sent_known = false;
     store->vacuum = true;

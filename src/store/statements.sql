@@ -42,8 +42,6 @@ WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 SELECT key, n, end_stored, length(data) FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_walk_back
 SELECT key, raw_bytes FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC;
--- name: batch_taken
-SELECT coalesce(sum(length(data)), 0), count(*) FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_delete
 DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_read_at
