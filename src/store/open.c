@@ -208,6 +208,9 @@ static int open_database(struct store *store)
     if (r)
         return result_trace(r);
     checkpoint_init(store);
+    r = checkpoint_mend(store); /* of an attempt to open it before */
+    if (r)
+        return result_trace(r);
     /* A power cut may have torn the padding behind the last commit, so that recovery ended inside a
      * sector that was synced; appending there, a second cut could tear what is acknowledged. With
      * the log copied, the next transaction starts it over. On a disk too full for that the risk is
@@ -239,7 +242,7 @@ static void store_close(struct store *store, bool keep_lock)
     database_close(&store->database);
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
-    store->failing = store->log_suspect = false;
+    store->failing = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
 }
@@ -305,7 +308,9 @@ struct store *store_free(struct store *store)
     if (!store)
         return NULL;
     if (store_is_open(store)) {
-        int r = commit_cursors(store);
+        int r = checkpoint_mend(store);
+        if (!r)
+            r = commit_cursors(store);
         if (!r)
             r = mark_clean(store);
         if (r)

@@ -269,7 +269,9 @@ int store_maintain(struct store *store, bool *ret_more)
     assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
-    int r = checkpoint_step(store, ret_more);
+    int r = checkpoint_mend(store);
+    if (!r)
+        r = checkpoint_step(store, ret_more);
     if (r || *ret_more)
         return result_trace(r);
     for (unsigned i = 0; i < store->stream_count; i++) {
