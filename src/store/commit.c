@@ -110,6 +110,8 @@ static int transaction(struct store *store)
     if (!r)
         r = cursor_write(store);
     if (!r)
+        r = account_save_due(store);
+    if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r && !sqlite3_get_autocommit(d->db))
         (void)database_run(d, SQL_ROLLBACK, 0, NULL);
@@ -250,6 +252,7 @@ int store_commit(struct store *store)
         finish_stream(store, &store->streams[i]);
         evict_overdue(store, &store->streams[i]);
     }
+    account_committed(store);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "store/account.h"
 #include "store/batch.h"
 #include "store/database.h"
 #include "store/read.h"
@@ -101,6 +102,7 @@ struct store {
     int wal_pages;          /* in the WAL as of the last commit */
     int checkpoint_pages;   /* the next checkpoint is tried from so many on */
     bool vacuum;            /* pages may have become free */
+    struct account account;
     int64_t run_base_us;    /* running time of all runs before this one */
     int64_t opened_us;      /* monotonic */
     int64_t measured_us;    /* monotonic: when the sizes of the files were last asked */

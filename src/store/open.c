@@ -169,6 +169,8 @@ static int open_transaction(struct store *store)
     if (!r)
         r = open_boot(store);
     if (!r)
+        r = account_load(store);
+    if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
@@ -218,6 +220,7 @@ static int open_database(struct store *store)
     int code = sqlite3_wal_checkpoint_v2(d->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (code != SQLITE_OK)
         log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
+    store->opened_us = clock_monotonic_us(store->clock);
     r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = migrate(store, format);
@@ -277,9 +280,9 @@ int store_open(struct store *store, struct error *error)
     if (store->background && (r = checkpointer_new(store->path, &store->checkpointer)))
         log_warn("store", "no checkpointer: commits wait for checkpoints", "error=\"%s\"",
                  strerror(-r));
-    store->opened_us = clock_monotonic_us(store->clock);
     store->vacuum = true;
     checkpoint_measure(store);
+    account_update(store);
     for (unsigned i = 0; i < store->stream_count; i++)
         stream_show(&store->streams[i]);
     return 0;
@@ -293,9 +296,12 @@ bool store_is_open(const struct store *store)
 static int mark_clean(struct store *store)
 {
     struct database *d = &store->database;
+    account_update(store);
     int r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = database_meta_put_number(d, "run_us", retention_run_us(store));
+    if (!r)
+        r = account_save(store);
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
     if (!r)

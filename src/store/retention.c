@@ -171,7 +171,8 @@ static int delete_chosen(struct store *store, const struct stream *stream, const
     if (!r && e->end_offset == stream->next_offset)
         r = database_run(d, SQL_STREAM_TRIMMED,
                          DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
-                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored, 0));
+                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored,
+                                         0));
     return result_trace(r);
 }
 
@@ -269,6 +270,7 @@ int store_maintain(struct store *store, bool *ret_more)
     assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
+    account_update(store);
     int r = checkpoint_mend(store);
     if (!r)
         r = checkpoint_step(store, ret_more);

@@ -92,6 +92,10 @@ size_t store_open_bytes(const struct store *store);
  * it is on disk. -errno: none of it is, and all of it is kept for the next call. */
 int store_commit(struct store *store);
 
+/* How long the next group of events must wait for others at least, so that commit.write_budget is
+ * kept; 0: not at all. Changes with time and after each commit. Not yet open: 0. */
+int64_t store_commit_delay_us(const struct store *store);
+
 /* After a successful commit: the batches it wrote to streams that a feed is attached to, by stream
  * and offset (one per stream; more if it was cut at 1 MiB), each with a reference that goes to the
  * caller; NULL when there are no more. Not calling it to the end is allowed: the next

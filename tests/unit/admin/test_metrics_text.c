@@ -71,7 +71,7 @@ static void test_each_family_is_introduced_once_and_stands_together(void **state
         snprintf(line, sizeof line, "# HELP %s ", metrics_table[m].name);
         assert_int_equal(count(text, line), 1);
         snprintf(line, sizeof line, "# TYPE %s %s\n", metrics_table[m].name,
-                 metrics_table[m].type == METRIC_GAUGE ? "gauge" : "counter");
+                 strstr(metrics_table[m].name, "_total") ? "counter" : "gauge");
         assert_int_equal(count(text, line), 1);
         /* All samples of that name follow its TYPE line without another comment between. */
         const char *family = strstr(text, line) + strlen(line);
@@ -101,6 +101,13 @@ static void test_label_values_are_escaped(void **state)
     (void)state;
     metric_put(metric_set_get(METRIC_GROUP_STREAM, "a\"b\\c\nd", NULL), METRIC_STREAM_FULL, 1);
     assert_non_null(strstr(render(), "sluice_stream_full{stream=\"a\\\"b\\\\c\\nd\"} 1\n"));
+}
+
+static void test_fractions_are_kept_in_millionths_and_shown_as_numbers(void **state)
+{
+    (void)state;
+    metric_put(metric_process(), METRIC_STORE_WRITE_AMPLIFICATION, 1250000);
+    assert_non_null(strstr(render(), "\nsluice_store_write_amplification_ratio 1.250000\n"));
 }
 
 static void test_seconds_are_kept_in_microseconds_and_shown_in_seconds(void **state)
@@ -180,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_each_family_is_introduced_once_and_stands_together),
         cmocka_unit_test(test_labels_stand_in_the_order_of_the_group),
         cmocka_unit_test(test_label_values_are_escaped),
+        cmocka_unit_test(test_fractions_are_kept_in_millionths_and_shown_as_numbers),
         cmocka_unit_test(test_seconds_are_kept_in_microseconds_and_shown_in_seconds),
         cmocka_unit_test(test_64_bits_stay_exact),
         cmocka_unit_test(test_the_process_is_described_by_the_usual_names),
