@@ -4,8 +4,8 @@
 -- epoch: 16 hex digits, made at creation and whenever offsets might repeat.
 -- gateway_id, clean (1 after an orderly end), durability of the last run, run_us (accumulated
 -- running time in microseconds, as of the last time it was written), run (number of the start, see
--- identity.c), machine (whose the database is), written_bytes, flash_bytes and syncs of all runs (see
--- wear.h), budget_credit (see budget.h); the last four as of the last time they were written.
+-- identity.c), machine (whose the database is), written_bytes, flash_bytes and syncs of all runs
+-- (see wear.h), budget_credit (see budget.h); these four as of the last time they were written.
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- next_offset, end_bytes, end_stored: state at the last trim; where there are batches, the last of

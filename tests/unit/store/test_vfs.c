@@ -214,6 +214,31 @@ static void test_the_log_is_what_it_would_be_without(void **state)
     database_close(&ours[0]);
 }
 
+/* The rollback reads nothing from the log, so nothing but the end of the lock takes care of what
+ * was gathered. */
+static void test_what_was_rolled_back_never_overwrites_what_another_wrote(void **state)
+{
+    struct database ours[2];
+    char path[160];
+    make(*state, "rolled-back", &ours[0], path, sizeof(path));
+    assert_int_equal(database_open(&ours[1], path, SQLITE_OPEN_READWRITE), 0);
+    insert(&ours[0], 3000);
+    must_exec(&ours[0], "PRAGMA wal_checkpoint; PRAGMA cache_size=4; BEGIN IMMEDIATE");
+    unsigned long long written = hold_vfs_written();
+    insert(&ours[0], 30000);
+    assert_true(hold_vfs_written() - written < 1000); /* it has left the cache, and waits */
+    must_exec(&ours[0], "ROLLBACK");
+    insert(&ours[1], 20000);
+    must_exec(&ours[0], "SELECT sum(length(hex(v))) FROM t");
+    insert(&ours[0], 10000);
+    assert_int_equal(fixture_sql(path, "SELECT sum(length(v)) FROM t"), 33000);
+    assert_int_equal(fixture_sql(path, "SELECT count(*) FROM pragma_integrity_check"
+                                       " WHERE integrity_check <> 'ok'"),
+                     0);
+    database_close(&ours[1]);
+    database_close(&ours[0]);
+}
+
 static void test_a_commit_whose_write_fails_fails_and_nobody_sees_it(void **state)
 {
     struct database d;
@@ -364,6 +389,7 @@ int main(int argc, char **argv)
         TEST(test_a_large_commit_is_written_in_bounded_pieces),
         TEST(test_another_process_sees_a_commit_at_once),
         TEST(test_the_log_is_what_it_would_be_without),
+        TEST(test_what_was_rolled_back_never_overwrites_what_another_wrote),
         TEST(test_a_commit_whose_write_fails_fails_and_nobody_sees_it),
         TEST(test_a_failing_write_is_told_where_frames_are_read_back),
         TEST(test_after_a_failed_sync_nothing_is_trusted_until_it_is_written_again),
