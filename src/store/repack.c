@@ -46,6 +46,7 @@
 #include "event/event.h"
 #include "pack/codec.h"
 #include "store/internal.h"
+#include "store/vfs.h"
 
 enum {
     BLOCK_BYTES = 64 * 1024, /* records of a block, before compression */
@@ -340,7 +341,7 @@ int store_repack(struct store *store, bool *ret_more)
 {
     assert(store_is_open(store));
     *ret_more = false;
-    if (store->open_events || store->failing || store->log_suspect ||
+    if (store->open_events || store->failing || vfs_suspect(&store->database) ||
         ((int64_t)store->wal_pages + LOG_PAGES) * STORE_WAL_FRAME_BYTES >
             store->config->disk.wal_max_bytes)
         return 0;
