@@ -72,6 +72,7 @@ static void gateway_info(void *data, struct admin_info *ret)
         .version = SLUICE_VERSION,
         .gateway_id = open ? store_gateway_id(g->store) : g->startup->value.gateway.id,
         .epoch = open ? g->epoch : NULL,
+        .now_us = clock_now(&clock_system).wall_us,
         .uptime_us = clock_monotonic_us(&clock_system) - g->started_us,
         .config_file = g->config->path,
         .config_loaded_us = g->config_loaded_us,

@@ -124,6 +124,8 @@ static int transaction(struct store *store, int (*write)(struct store *store))
     if (!r)
         r = write(store);
     if (!r)
+        r = account_save_due(store);
+    if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r && !sqlite3_get_autocommit(d->db))
         (void)database_run(d, SQL_ROLLBACK, 0, NULL);
@@ -235,20 +237,6 @@ static void evict_overdue(struct store *store, struct stream *stream)
         (void)result_trace(retention_evict(store, stream, &more)); /* tried again by the next one */
 }
 
-/* After a failed sync the system may take for written what is not on the disk and never write it
- * again. The commit that failed is written anew, but the evictions before it, which wait for its
- * sync, are not; if they are missing from the log, recovery ends there and all later commits are
- * lost. So nothing follows them: the log goes into the database as a whole and starts over. */
-static int mend_log(struct store *store)
-{
-    int r = checkpoint_run(store);
-    if (!r && store->wal_pages) /* a reader or the checkpointer is in the way */
-        r = result_origin(-EBUSY);
-    if (!r)
-        store->log_suspect = false;
-    return result_trace(r);
-}
-
 void commit_finish(struct store *store)
 {
     boot_written(store);
@@ -287,15 +275,14 @@ int store_commit(struct store *store)
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = retention_restore_sync(store);
-    if (!r && store->log_suspect)
-        r = mend_log(store);
+    if (!r)
+        r = checkpoint_mend(store);
     if (!r)
         r = bound_log(store);
     if (!r)
         r = transaction(store, commit_write);
     set_failing(store, r);
     if (r) {
-        store->log_suspect = store->log_suspect || r == -EIO;
         /* A full disk: what is copied into free pages of the database makes room in the log. Not
          * before the commit is tried: where there are none it takes the room away. */
         (void)checkpoint_run(store);
@@ -307,6 +294,7 @@ int store_commit(struct store *store)
     commit_finish(store);
     for (unsigned i = 0; i < store->stream_count; i++)
         evict_overdue(store, &store->streams[i]);
+    account_committed(store);
     return 0;
 }
 

@@ -202,7 +202,7 @@ static int attach_range(struct store *store, struct range_feed *feed, unsigned i
 int store_attach(struct store *store, struct range_feed *feed)
 {
     assert(store_is_open(store));
-    int r = 0;
+    int r = checkpoint_mend(store);
     for (unsigned i = 0; !r && i < feed->count; i++)
         r = attach_range(store, feed, i);
     if (r) {

@@ -38,6 +38,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "store/internal.h"
+#include "store/vfs.h"
 #include "store/notice.h"
 #include "store/store.h"
 
@@ -277,7 +278,7 @@ int epoch_close(struct store *store)
 void epoch_closed(struct store *store)
 {
     /* Behind frames that a failed sync may have lost the end is not safe, so it is not filed. */
-    if (!store->log_suspect)
+    if (!vfs_suspect(&store->database))
         file(store);
 }
 

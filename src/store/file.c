@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/result.h"
+#include "store/vfs.h"
 
 /* Of the file format of SQLite: offsets in the first page. */
 enum {
@@ -233,6 +234,7 @@ int file_create(const char *path, struct error *error)
     *strrchr(directory, '/') = '\0';
     if (unlink(draft) && errno != ENOENT)
         return file_failure(result_origin(-errno), draft, error);
+    vfs_forget(draft);
     int r = write_schema(draft);
     if (!r && chmod(draft, 0600))
         r = result_origin(-errno);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "store/account.h"
 #include "store/batch.h"
 #include "store/database.h"
 #include "store/identity.h"
@@ -133,7 +134,6 @@ struct store {
     bool failing;        /* the last commit failed */
     bool sync_lowered;   /* commits are not synced now: an unsynced transaction is under way, or
                             its end could not restore synchronous=FULL */
-    bool log_suspect;    /* an I/O error: what was written to the log unsynced may not be there */
     bool distrust;       /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
@@ -150,9 +150,10 @@ struct store {
     unsigned open_batches;  /* of all streams */
     uint64_t wanted_bytes;  /* an append was refused for want of so much disk space; 0: none */
     bool pressed;           /* disk.max_bytes is nearly used up: what was sent goes early */
-    int64_t run_base_us;    /* running time of all runs before this one */
-    int64_t opened_us;      /* monotonic */
-    int64_t measured_us;    /* monotonic: when the sizes of the files were last asked */
+    struct account account;
+    int64_t run_base_us; /* running time of all runs before this one */
+    int64_t opened_us;   /* monotonic */
+    int64_t measured_us; /* monotonic: when the sizes of the files were last asked */
 };
 
 /* stream.c: the streams in memory. */
@@ -255,6 +256,11 @@ int checkpoint_run(struct store *store);   /* passive; truncating when far too l
 /* Between commits: asks the checkpointer, takes up what it did, or copies here. 0, -errno;
  * *ret_more: again soon (not while the checkpointer works). */
 int checkpoint_step(struct store *store, bool *ret_more);
+/* After a sync that failed: writes again what it may have lost. The retry of a commit writes its
+ * own frames anew, but not those of the evictions before it, which wait for its sync; if they are
+ * missing recovery ends there, and what was committed after them is lost. So nothing follows them
+ * before this has succeeded. 0 (also if there is nothing to mend), -errno. */
+int checkpoint_mend(struct store *store);
 void checkpoint_measure(struct store *store); /* sizes of the files, at most once a second */
 
 /* file.c */

@@ -102,6 +102,8 @@ static int open_transaction(struct store *store)
     if (!r)
         r = epoch_open(store, unclean);
     if (!r)
+        r = account_load(store);
+    if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
@@ -143,6 +145,9 @@ static int open_database(struct store *store)
     if (r)
         return result_trace(r);
     checkpoint_init(store);
+    r = checkpoint_mend(store); /* of an attempt to open it before */
+    if (r)
+        return result_trace(r);
     /* A power cut may have torn the padding behind the last commit, so that recovery ended inside a
      * sector that was synced; appending there, a second cut could tear what is acknowledged. With
      * the log copied, the next transaction starts it over. On a disk too full for that the risk is
@@ -150,6 +155,7 @@ static int open_database(struct store *store)
     int code = sqlite3_wal_checkpoint_v2(d->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (code != SQLITE_OK)
         log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
+    store->opened_us = clock_monotonic_us(store->clock);
     r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = migrate(store, format);
@@ -179,7 +185,7 @@ static void store_close(struct store *store, bool keep_lock)
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
     store->epoch_next[0] = '\0';
-    store->failing = store->log_suspect = false;
+    store->failing = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
 }
@@ -214,9 +220,9 @@ int store_open(struct store *store, struct error *error)
     if (store->background && (r = checkpointer_new(store->path, &store->checkpointer)))
         log_warn("store", "no checkpointer: commits wait for checkpoints", "error=\"%s\"",
                  strerror(-r));
-    store->opened_us = clock_monotonic_us(store->clock);
     store->vacuum = true;
     checkpoint_measure(store);
+    account_update(store);
     for (unsigned i = 0; i < store->stream_count; i++)
         stream_show(&store->streams[i]);
     return 0;
@@ -230,11 +236,14 @@ bool store_is_open(const struct store *store)
 static int mark_clean(struct store *store)
 {
     struct database *d = &store->database;
+    account_update(store);
     int r = retention_restore_sync(store);
     if (!r)
         r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = database_meta_put_number(d, "run_us", retention_run_us(store));
+    if (!r)
+        r = account_save(store);
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
     if (!r)
@@ -251,7 +260,9 @@ struct store *store_free(struct store *store)
     if (!store)
         return NULL;
     if (store_is_open(store)) {
-        int r = commit_cursors(store);
+        int r = checkpoint_mend(store);
+        if (!r)
+            r = commit_cursors(store);
         if (!r)
             r = mark_clean(store);
         if (r)

@@ -283,7 +283,10 @@ int store_maintain(struct store *store, bool *ret_more)
     *ret_more = false;
     checkpoint_measure(store);
     epoch_maintain(store);
-    int r = checkpoint_step(store, ret_more);
+    account_update(store);
+    int r = checkpoint_mend(store);
+    if (!r)
+        r = checkpoint_step(store, ret_more);
     if (r || *ret_more)
         return result_trace(r);
     for (unsigned i = 0; i < store->stream_count; i++) {

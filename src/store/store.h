@@ -65,10 +65,10 @@ bool store_is_open(const struct store *store);
  * appended and not committed is gone: nobody was told otherwise. */
 struct store *store_free(struct store *store);
 
-const char *store_path(const struct store *store);       /* of the database file */
-const char *store_gateway_id(const struct store *store); /* once open */
+const char *store_path(const struct store *store);        /* of the database file */
+const char *store_gateway_id(const struct store *store);  /* once open */
 uint64_t store_disk_max_bytes(const struct store *store); /* the quota of all files; 0: none */
-const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
+const char *store_epoch(const struct store *store);       /* 16 hex digits, once open */
 
 /* The epoch as store_epoch() has it, for other threads once they know that the store is open. */
 void store_epoch_now(const struct store *store, char ret[STORE_EPOCH_BYTES]);
@@ -117,6 +117,10 @@ size_t store_open_bytes(const struct store *store);
  * it is on disk. -errno: none of it is, and all of it is kept for the next call. */
 int store_commit(struct store *store);
 
+/* How long the next group of events must wait for others at least, so that commit.write_budget is
+ * kept; 0: not at all. Changes with time and after each commit. Not yet open: 0. */
+int64_t store_commit_delay_us(const struct store *store);
+
 /* After a successful commit: the batches it wrote to streams that a feed is attached to, by stream
  * and offset (one per stream; more if it was cut at 1 MiB), each with a reference that goes to the
  * caller; NULL when there are no more. Not calling it to the end is allowed: the next
@@ -141,9 +145,9 @@ int64_t store_cursors_due_us(const struct store *store);
  * -errno. *ret_more: there is more to do. */
 int store_maintain(struct store *store, bool *ret_more);
 
-/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has nothing
- * left and nobody waits. Does nothing while events wait for their commit. 0 or -errno (those
- * batches stay as they are). *ret_more: there is more to do. */
+/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has
+ * nothing left and nobody waits. Does nothing while events wait for their commit. 0 or -errno
+ * (those batches stay as they are). *ret_more: there is more to do. */
 int store_repack(struct store *store, bool *ret_more);
 
 /* Takes over new limits and policies after a reload; config replaces the one of store_new(). */

@@ -217,7 +217,9 @@ static int create_alone(struct store *store, const char *name, struct stream **r
 {
     struct database *d = &store->database;
     unsigned count = store->stream_count;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    int r = checkpoint_mend(store);
+    if (!r)
+        r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = stream_create(store, name, ret);
     if (!r)
