@@ -11,9 +11,10 @@
  * decides. disk.reserve_bytes are left to
  * streams of high priority.
  */
+#include "store/internal.h"
+
 #include "base/metrics.h"
 #include "base/result.h"
-#include "store/internal.h"
 
 enum {
     SHM_REGION_BYTES = 32 * 1024, /* of the log's index, for each SHM_REGION_FRAMES of the log */

@@ -14,8 +14,8 @@ device, and at most 1.05 syncs. --assert makes that the exit code.
 Before each measurement the log is filled once, so that it has the size it keeps, and a checkpoint
 awaited. Where the time measured has several checkpoints in it, all that reached the device is
 counted; where it has none, what the next one will copy is added: the pages by which the database
-has grown; a row with a few of them has a question mark. --trace runs the gateway under strace, which counts its calls by file, and says which
-pages the commits wrote.
+has grown; a row with a few of them has a question mark. --trace runs the gateway under strace,
+which counts its calls by file, and says which pages the commits wrote.
 """
 import argparse
 import collections
