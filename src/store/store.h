@@ -129,6 +129,11 @@ int64_t store_cursors_due_us(const struct store *store);
  * -errno. *ret_more: there is more to do. */
 int store_maintain(struct store *store, bool *ret_more);
 
+/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has nothing
+ * left and nobody waits. Does nothing while events wait for their commit. 0 or -errno (those
+ * batches stay as they are). *ret_more: there is more to do. */
+int store_repack(struct store *store, bool *ret_more);
+
 /* Takes over new limits and policies after a reload; config replaces the one of store_new(). */
 void store_reconfigure(struct store *store, const struct store_config *config);
 
