@@ -20,6 +20,7 @@
 #include "event/ingest.h"
 #include "fake_clock.h"
 #include "hold_vfs.h"
+#include "pipeline/alarms.h"
 #include "pipeline/pipeline.h"
 #include "route/route.h"
 #include "store/range.h"
@@ -31,6 +32,8 @@ enum { DEADLINE_MS = 20000, SILENCE_MS = 300, EVENTS_MAX = 1024 };
 #define MINUTE_US (INT64_C(60) * 1000000)
 #define YEAR_US (INT64_C(31556952) * 1000000)
 #define TRUE_BASE_US (56 * YEAR_US)
+
+static const struct alarms_config no_alarms;
 
 struct fixture {
     char dir[64];
@@ -80,7 +83,8 @@ static int setup(void **state)
         .store = f->store,
         .route = f->route,
         .clock = &f->clock,
-        .limits = {.max_events = 10000, .max_bytes = 4 << 20}};
+        .limits = {.max_events = 10000, .max_bytes = 4 << 20},
+        .alarms = &no_alarms};
     assert_int_equal(pipeline_new(&pipeline_options, &f->pipeline), 0);
     assert_int_equal(queue_init(&f->replies, SIZE_MAX), 0);
     assert_int_equal(pipeline_start(f->pipeline), 0);
