@@ -22,6 +22,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_COMMIT_SECONDS] = ROW(PROCESS, SECONDS_COUNTER, "sluice_store_commit_seconds_total", NULL, "commit_seconds", "Time spent in commits, sync included"),
     [METRIC_COMMIT_FAILURES] = ROW(PROCESS, COUNTER, "sluice_store_commit_failures_total", NULL, "commit_failures", "Commits that failed and are tried again"),
     [METRIC_STORE_DEGRADED] = ROW(PROCESS, GAUGE, "sluice_store_degraded", NULL, "degraded", "1 while the store cannot be written and nothing is acknowledged"),
+    [METRIC_STORE_EPOCHS] = ROW(PROCESS, COUNTER, "sluice_store_epochs_total", NULL, "epochs", "Changes of the epoch since the database was made"),
     [METRIC_STORE_DATABASE_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"database\"", "database_bytes", "Size of the store's files"),
     [METRIC_STORE_WAL_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"wal\"", "wal_bytes", "Size of the store's files"),
     [METRIC_STORE_SHM_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"shm\"", "shm_bytes", "Size of the store's files"),

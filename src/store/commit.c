@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "pack/codec.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/range.h"
 
@@ -108,6 +109,8 @@ int commit_write(struct store *store)
     for (unsigned i = 0; !r && i < store->stream_count; i++)
         r = write_stream(store, &store->streams[i]);
     if (!r)
+        r = epoch_commit(store);
+    if (!r)
         r = boot_write(store);
     if (!r)
         r = cursor_write(store);
@@ -160,6 +163,7 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     if (r)
         return r;
     segment->stream = stream->id;
+    memcpy(segment->epoch, store->epoch, sizeof(segment->epoch));
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
@@ -250,6 +254,7 @@ void commit_finish(struct store *store)
     boot_written(store);
     drop_written(store);
     cursor_written(store);
+    epoch_committed(store); /* before the batches are handed over, which belong to it */
     store->open_events = store->open_bytes = 0;
     store->open_batches = 0;
     for (unsigned i = 0; i < store->stream_count; i++)
@@ -278,7 +283,7 @@ int store_commit(struct store *store)
     assert(store_is_open(store));
     commit_drop_segments(store);
     bool events = store->open_events > 0;
-    if (!events && !cursor_waiting(store))
+    if (!events && !cursor_waiting(store) && !epoch_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = retention_restore_sync(store);

@@ -210,7 +210,6 @@ int store_attach(struct store *store, struct range_feed *feed)
         return result_trace(r);
     }
     snprintf(feed->gateway_id, sizeof(feed->gateway_id), "%s", store->gateway_id);
-    snprintf(feed->epoch, sizeof(feed->epoch), "%s", store->epoch);
     snprintf(feed->database_path, sizeof(feed->database_path), "%s", store->path);
     return 0;
 }

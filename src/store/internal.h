@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/identity.h"
 #include "store/read.h"
 #include "store/store.h"
 #include "store/store_config.h"
@@ -27,7 +28,7 @@ enum {
     STORE_RANGES_MAX = 256,
     STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
     STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
-    STORE_EPOCH_MAX_BYTES = 17,
+    STORE_EPOCH_MAX_BYTES = STORE_EPOCH_BYTES,
     STORE_GATEWAY_ID_MAX_BYTES = 128,
     BOOT_ID_MAX_BYTES = 40,
     BOOT_ROWS_MAX = 64 /* of one boot in one stream */
@@ -110,6 +111,14 @@ struct store {
     char gateway_id[STORE_GATEWAY_ID_MAX_BYTES];
     bool gateway_id_given;
     char epoch[STORE_EPOCH_MAX_BYTES];
+    char epoch_next[STORE_EPOCH_MAX_BYTES];   /* begins with the next commit; "": none */
+    _Atomic uint64_t epoch_number;            /* epoch, for other threads */
+    int64_t epochs;                           /* that began after the first one */
+    char machine[IDENTITY_MACHINE_MAX_BYTES]; /* the one we run on */
+    uint64_t run;                             /* see epoch.c */
+    struct identity identity;                 /* the file as last read or written */
+    bool identity_due;                        /* it could not be written */
+    int64_t identity_us;                      /* monotonic: when that was last tried */
     const struct store_config *config;
     const struct clock *clock;
     const char *boot_id; /* NULL: the kernel's */
@@ -153,8 +162,7 @@ int stream_create(struct store *store, const char *name,
                   struct stream **ret);      /* in a transaction */
 void stream_open_reset(struct store *store); /* drops all open batches and their memory */
 uint64_t stream_open_next(const struct stream *stream); /* offset of the next append */
-int stream_epoch_write(struct store *store, const struct stream *stream); /* in a transaction */
-void stream_show(const struct stream *stream);                            /* gauges */
+void stream_show(const struct stream *stream);          /* gauges */
 
 /* cursor.c */
 int cursor_load_all(struct store *store);

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "event/event.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/store.h"
 
@@ -53,7 +54,7 @@ int notice_epoch(struct store *store, const char *old_epoch, const char *reason)
 {
     struct notice notice;
     notice_init(&notice, NOTICE_EPOCH);
-    notice_add_text(&notice, "epoch", store->epoch);
+    notice_add_text(&notice, "epoch", epoch_waiting(store) ? store->epoch_next : store->epoch);
     notice_add_text(&notice, "previous", old_epoch && old_epoch[0] ? old_epoch : NULL);
     notice_add_text(&notice, "reason", reason);
     int r = store_notice(store, &notice);

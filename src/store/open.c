@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -16,6 +15,7 @@
 #include "base/result.h"
 #include "pack/codec.h"
 #include "store/checkpointer.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 
 static const char *const durability_texts[] = {
@@ -35,6 +35,7 @@ int store_new(const struct store_options *options, struct store **ret)
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
     /* A cut path must not become another path: store_open() refuses what fills the buffer. */
     snprintf(store->data_dir, sizeof(store->data_dir), "%s", options->data_dir);
+    identity_machine(options->machine_id, store->machine);
     store->gateway_id_given = options->gateway_id != NULL;
     snprintf(store->gateway_id, sizeof(store->gateway_id), "%s",
              options->gateway_id ? options->gateway_id : "");
@@ -50,30 +51,7 @@ int store_new(const struct store_options *options, struct store **ret)
     return 0;
 }
 
-static int random_hex(char *text, unsigned bytes)
-{
-    uint8_t random[16];
-    assert(bytes <= sizeof(random));
-    if (getrandom(random, bytes, 0) != (ssize_t)bytes)
-        return result_origin(-EIO);
-    for (unsigned i = 0; i < bytes; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
-/* The epoch changes where an offset that was given and forwarded may be given again. */
-static int epoch_begin(struct store *store)
-{
-    char epoch[STORE_EPOCH_MAX_BYTES];
-    int r = random_hex(epoch, (STORE_EPOCH_MAX_BYTES - 1) / 2);
-    if (!r)
-        r = database_meta_put(&store->database, "epoch", epoch);
-    if (!r)
-        memcpy(store->epoch, epoch, sizeof(epoch));
-    return result_trace(r);
-}
-
-static int open_identity(struct store *store, bool *ret_new_epoch)
+static int open_identity(struct store *store, bool *ret_unclean)
 {
     struct database *d = &store->database;
     char durability[16] = "";
@@ -92,46 +70,37 @@ static int open_identity(struct store *store, bool *ret_new_epoch)
         return result_trace(r);
     if (!store->gateway_id_given && r == DATABASE_NONE) {
         memcpy(store->gateway_id, "gw-", 3);
-        r = random_hex(store->gateway_id + 3, 4);
+        r = identity_random(store->gateway_id + 3, 4);
         if (!r)
             r = database_meta_put(d, "gateway_id", store->gateway_id);
         if (r)
             return result_trace(r);
     }
     /* A commit that was only written, not synced, may be lost after it was forwarded. */
-    bool unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
-    if (unclean)
-        log_warn("store", "the last run did not end in order and was not power-safe: new epoch",
-                 "old_epoch=%s", store->epoch);
-    *ret_new_epoch = unclean || store->first_run;
-    return *ret_new_epoch ? result_trace(epoch_begin(store)) : 0;
+    *ret_unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
+    return 0;
 }
 
 /* Everything that opening reads and writes, in one transaction. */
 static int open_transaction(struct store *store)
 {
     struct database *d = &store->database;
-    bool new_epoch = false;
-    int r = open_identity(store, &new_epoch);
+    bool unclean = false;
+    int r = open_identity(store, &unclean);
     if (!r)
         r = stream_load_all(store);
     if (!r)
         r = boot_open(store);
-    if (!r && store->distrust && !new_epoch) {
-        new_epoch = true;
-        r = epoch_begin(store);
-    }
     for (size_t i = 0; !r && i < store->config->streams.count; i++) {
         struct stream *ignored;
         r = stream_create(store, store->config->streams.items[i].name, &ignored);
         if (r == STORE_STREAM_LIMIT)
             r = result_origin(-ENOSPC);
     }
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        if (new_epoch || store->streams[i].next_offset == 0)
-            r = stream_epoch_write(store, &store->streams[i]);
     if (!r)
         r = cursor_load_all(store);
+    if (!r)
+        r = epoch_open(store, unclean);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
@@ -190,6 +159,8 @@ static int open_database(struct store *store)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (!r)
         commit_finish(store);
+    if (!r)
+        epoch_opened(store);
     if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
         r = database_exec(d, "PRAGMA synchronous=NORMAL");
         log_warn("store", "durability is \"process\": a power cut may take acknowledged events",
@@ -207,6 +178,7 @@ static void store_close(struct store *store, bool keep_lock)
     database_close(&store->database);
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
+    store->epoch_next[0] = '\0';
     store->failing = store->log_suspect = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
@@ -258,13 +230,19 @@ bool store_is_open(const struct store *store)
 static int mark_clean(struct store *store)
 {
     struct database *d = &store->database;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    int r = retention_restore_sync(store);
+    if (!r)
+        r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = database_meta_put_number(d, "run_us", retention_run_us(store));
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
     if (!r)
+        r = epoch_close(store);
+    if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (!r)
+        epoch_closed(store);
     return result_trace(r);
 }
 

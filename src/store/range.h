@@ -64,7 +64,6 @@ struct range_feed {
     unsigned count;
     struct range ranges[RANGE_STREAMS_MAX];
     char gateway_id[128];     /* (attach) */
-    char epoch[17];           /* (attach) */
     char database_path[4096]; /* (attach) for store_reader_open() */
 };
 

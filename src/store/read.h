@@ -17,6 +17,7 @@ struct event;
 struct segment {
     atomic_uint references;
     uint32_t stream;       /* store-internal stream number */
+    char epoch[17];        /* of all its events: a batch never spans two epochs */
     uint32_t count;        /* records, >= 1 */
     uint64_t base_offset;  /* of the first record */
     uint64_t end_bytes;    /* cumulative record bytes of the stream to the end of this segment */

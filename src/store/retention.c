@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 
 enum {
@@ -281,6 +282,7 @@ int store_maintain(struct store *store, bool *ret_more)
     assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
+    epoch_maintain(store);
     int r = checkpoint_step(store, ret_more);
     if (r || *ret_more)
         return result_trace(r);

@@ -24,7 +24,15 @@ UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4, slack = ?5 
 -- name: stream_slack
 UPDATE stream SET slack = ?2 WHERE id = ?1;
 -- name: epoch_insert
-INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
+INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
+-- name: epoch_replace
+DELETE FROM epoch WHERE stream = ?1 AND first_offset >= ?2;
+-- name: epoch_trim
+DELETE FROM epoch WHERE stream = ?1 AND first_offset <
+    (SELECT max(first_offset) FROM epoch WHERE stream = ?1 AND first_offset <= ?2);
+-- name: epoch_at
+SELECT first_offset, epoch FROM epoch WHERE stream = ?1 AND first_offset <= ?2
+ORDER BY first_offset DESC LIMIT 1;
 -- name: epoch_after
 SELECT first_offset FROM epoch WHERE stream = ?1 AND first_offset > ?2
 ORDER BY first_offset LIMIT 1;
@@ -56,13 +64,13 @@ SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data,
      ORDER BY first_key DESC LIMIT 1)
 FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+-- name: batch_read_all
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_time_at
 SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_time_walk
 SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
--- name: batch_read_all
-SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
-WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_key_after
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 

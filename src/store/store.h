@@ -27,6 +27,7 @@ struct store_config;
 
 enum {
     STORE_PATH_MAX_BYTES = 4096,
+    STORE_EPOCH_BYTES = 17, /* 16 hex digits and a NUL */
     STORE_STREAMS_MAX = 64,
     STORE_RECORD_MAX_BYTES = 280 * 1024 * 1024
 };
@@ -37,6 +38,7 @@ struct store_options {
     const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
+    const char *machine_id;      /* whose the database is; NULL: what the system says */
     const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
@@ -67,6 +69,16 @@ const char *store_path(const struct store *store);       /* of the database file
 const char *store_gateway_id(const struct store *store); /* once open */
 uint64_t store_disk_max_bytes(const struct store *store); /* the quota of all files; 0: none */
 const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
+
+/* The epoch as store_epoch() has it, for other threads once they know that the store is open. */
+void store_epoch_now(const struct store *store, char ret[STORE_EPOCH_BYTES]);
+
+/* A new epoch from the head of every stream on, because somebody has seen ids that are still to be
+ * given. Appends a notice to the gateway's own stream, and the next store_commit() that succeeds
+ * begins the epoch in its transaction, whatever else is in it: what is open now, and was shown to
+ * nobody, belongs to the new one. reason: one word, for the notice. 0, also if one is waiting
+ * already; -errno. */
+int store_epoch_begin(struct store *store, const char *reason);
 
 /* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
 enum { STORE_STREAM_LIMIT = 1 };

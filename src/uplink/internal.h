@@ -63,7 +63,8 @@ struct uplink {
     enum uplink_state state;
     struct upstream_target target;
     struct topic_template topic;
-    char source[ID_SOURCE_MAX_BYTES];
+    char source[ID_SOURCE_MAX_BYTES]; /* of the events of source_epoch */
+    char source_epoch[SUPPLY_EPOCH_BYTES];
     char client_id[RANGE_CONSUMER_MAX_BYTES + 128 + 16];
     bool attached;
     struct store_reader *reader;

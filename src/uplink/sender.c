@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -27,7 +29,6 @@ void sender_attach(struct uplink *u)
         r->posted_cursor = r->range->start_offset;
         r->shown_cursor = r->range->start_offset;
     }
-    id_source(u->feed->gateway_id, u->feed->epoch, u->source);
 }
 
 void sender_take_segment(struct uplink *u, unsigned range, struct segment *segment)
@@ -134,6 +135,16 @@ static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
 
 enum send_outcome { SEND_NOTHING = 1, SEND_FULL, SEND_LOST };
 
+/* The CloudEvents source under which an event of epoch goes out, replayed or not. */
+static const char *source_of(struct uplink *u, const char *epoch)
+{
+    if (strcmp(u->source_epoch, epoch) != 0) {
+        snprintf(u->source_epoch, sizeof(u->source_epoch), "%s", epoch);
+        id_source(u->feed->gateway_id, epoch, u->source);
+    }
+    return u->source;
+}
+
 /* Encodes and hands over one event. 0: sent or passed over. */
 static int send_event(struct uplink *u, unsigned index, const struct event *event, uint64_t offset)
 {
@@ -142,7 +153,7 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
                                    .mqtt5 = u->mqtt5,
                                    .topic = &u->topic,
                                    .gateway = u->feed->gateway_id,
-                                   .source = u->source,
+                                   .source = source_of(u, supply_epoch(&r->supply)),
                                    .stream = r->range->stream_name};
     int outcome = envelope_encode(&u->envelope, &rules, event, offset);
     if (outcome == -ENOMEM)
