@@ -24,6 +24,9 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STORE_DEGRADED] = ROW(PROCESS, GAUGE, "sluice_store_degraded", NULL, "degraded", "1 while the store cannot be written and nothing is acknowledged"),
     [METRIC_STORE_DATABASE_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"database\"", "database_bytes", "Size of the store's files"),
     [METRIC_STORE_WAL_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"wal\"", "wal_bytes", "Size of the store's files"),
+    [METRIC_STORE_SHM_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"shm\"", "shm_bytes", "Size of the store's files"),
+    [METRIC_STORE_USED_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_used_bytes", NULL, "used_bytes", "Pages of the database in use, free ones not counted"),
+    [METRIC_NOTICES_LOST] = ROW(PROCESS, COUNTER, "sluice_store_notices_lost_total", NULL, "notices_lost", "Gap records and other notices of the gateway that could not be stored"),
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
@@ -51,6 +54,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STREAM_NEXT_OFFSET] = ROW(STREAM, GAUGE, "sluice_stream_next_offset", NULL, "next_offset", "Offset the next event gets"),
     [METRIC_STREAM_BYTES] = ROW(STREAM, GAUGE, "sluice_stream_bytes", NULL, "bytes", "Stored batch bytes of the stream, compressed"),
     [METRIC_STREAM_EVICTED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_evicted_events_total", NULL, "evicted_events", "Sent events that retention removed"),
+    [METRIC_STREAM_DROPPED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_dropped_events_total", NULL, "dropped_events", "Events dropped before every upstream had them (when_full drop_oldest); gap records tell which"),
     [METRIC_STREAM_FULL] = ROW(STREAM, GAUGE, "sluice_stream_full", NULL, "full", "1 while the stream takes nothing because max_bytes holds unsent events"),
 
     [METRIC_UPSTREAM_CONNECTED] = ROW(UPSTREAM, GAUGE, "sluice_upstream_connected", NULL, "connected", "1 while connected"),

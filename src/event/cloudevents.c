@@ -8,6 +8,7 @@
 #include "event/attribute.h"
 #include "event/event.h"
 #include "json/reader.h"
+#include "json/text.h"
 
 /* Names with a meaning, of CloudEvents 1.0 and its JSON format, and of this gateway. */
 static const char *const taken_names[] = {
@@ -130,34 +131,6 @@ int cloudevent_next_user(const struct cloudevent *ce, struct slice *list, struct
     return 0;
 }
 
-/* Appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD one by one. */
-static int append_string(struct bytes *out, struct slice s)
-{
-    int r = bytes_append_u8(out, '"');
-    size_t start = 0, i = 0;
-    while (!r && i < s.len) {
-        uint8_t c = s.data[i];
-        uint32_t point;
-        unsigned n = c < 0x80 ? 1 : utf8_next(slice_make(s.data + i, s.len - i), &point);
-        if (n && c >= 0x20 && c != '"' && c != '\\') {
-            i += n;
-            continue;
-        }
-        if (i > start)
-            r = bytes_append(out, s.data + start, i - start);
-        if (!r && n == 0)
-            r = bytes_append(out, "\xef\xbf\xbd", 3);
-        else if (!r && (c == '"' || c == '\\'))
-            r = bytes_append(out, (char[]){'\\', (char)c}, 2);
-        else if (!r)
-            r = bytes_append_format(out, "\\u%04x", c);
-        start = ++i;
-    }
-    if (!r && s.len > start)
-        r = bytes_append(out, s.data + start, s.len - start);
-    return r ? r : bytes_append_u8(out, '"');
-}
-
 static int append_base64(struct bytes *out, struct slice s)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -188,7 +161,7 @@ static bool type_is_json(struct slice type)
 static int append_member(struct bytes *out, const char *name, struct slice value)
 {
     int r = bytes_append_format(out, ",\"%s\":", name);
-    return r ? r : append_string(out, value);
+    return r ? r : json_append_string(out, value);
 }
 
 /* "datacontenttype" and "data" or "data_base64" (JSON event format 3.1). */
@@ -249,11 +222,11 @@ static int append_user(const struct cloudevent *ce, struct bytes *out)
             continue;
         r = bytes_append_u8(out, ',');
         if (!r)
-            r = append_string(out, user.name);
+            r = json_append_string(out, user.name);
         if (!r)
             r = bytes_append_u8(out, ':');
         if (!r)
-            r = append_string(out, user.value);
+            r = json_append_string(out, user.value);
     }
     bytes_deinit(&scratch);
     bytes_deinit(&others);
@@ -267,7 +240,7 @@ int cloudevent_encode_json(const struct cloudevent *ce, struct bytes *out)
         const struct cloudevent_attribute *a = &ce->attributes[i];
         r = bytes_append_format(out, "%s\"%.*s\":", i ? "," : "", SLICE_PRINT(a->name));
         if (!r)
-            r = a->bare ? bytes_append_slice(out, a->value) : append_string(out, a->value);
+            r = a->bare ? bytes_append_slice(out, a->value) : json_append_string(out, a->value);
     }
     if (!r)
         r = append_user(ce, out);

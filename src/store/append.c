@@ -26,12 +26,15 @@ static void set_full(struct stream *stream, bool full)
         log_info("store", "stream takes events again", "stream=%s", stream->name);
 }
 
-/* Stored bytes that somebody still has to send. Only asked when the stream as a whole has reached
- * its quota, and looked up again only when the lowest cursor has moved. */
+/* Stored bytes that somebody still has to send and that are not about to be dropped. Only asked
+ * when the stream as a whole has reached its quota, and looked up again only when the lowest cursor
+ * has moved. */
 static int unsent_bytes(struct store *store, struct stream *stream, uint64_t *ret)
 {
     uint64_t lowest = cursor_lowest(store, stream->id, false);
     *ret = 0;
+    if (lowest < stream->drop_to)
+        lowest = stream->drop_to;
     if (lowest >= stream->next_offset)
         return 0;
     if (!stream->sent_known || stream->sent_cursor != lowest) {
@@ -42,27 +45,52 @@ static int unsent_bytes(struct store *store, struct stream *stream, uint64_t *re
         stream->sent_known = true;
     }
     *ret = stream->end_stored - stream->sent_stored;
+    if (*ret > stream->stored_bytes) /* slack */
+        *ret = stream->stored_bytes;
     return 0;
 }
 
-/* Whether bytes more fit into the stream, as far as that can be known before compression. 0,
- * STORE_FULL, -errno. */
-static int check_room(struct store *store, struct stream *stream, uint64_t bytes)
+/* How many of the stored bytes have to go before bytes more fit into the stream, as far as that can
+ * be known before compression; events that were sent go by themselves. 0: it fits. */
+static int stream_excess(struct store *store, struct stream *stream, uint64_t bytes, uint64_t *ret)
 {
     uint64_t max = (uint64_t)stream->config->max_bytes;
     uint64_t open = stream->open_bytes + (stream->open_batches + 1) * BATCH_ROW_BYTES + bytes;
-    if (store->open_bytes + bytes > STORE_OPEN_MAX_BYTES && store->open_events)
-        return STORE_FULL;
+    *ret = 0;
     if (stream->stored_bytes + open <= max)
+        return 0;
+    /* Open events are unsent only for those who wait for them; without a consumer all may go. */
+    if (cursor_lowest(store, stream->id, false) == UINT64_MAX)
         return 0;
     uint64_t unsent;
     int r = unsent_bytes(store, stream, &unsent);
     if (r)
         return result_trace(r);
-    /* Open events are unsent only for those who wait for them; without a consumer all may go. */
-    if (cursor_lowest(store, stream->id, false) == UINT64_MAX)
-        return 0;
-    return unsent + open <= max ? 0 : STORE_FULL;
+    *ret = unsent + open > max ? unsent + open - max : 0;
+    return 0;
+}
+
+/* Whether bytes more fit, into the stream and into the disk space of all; if the stream drops its
+ * oldest events, it is made to fit. 0, STORE_FULL, -errno. */
+static int check_room(struct store *store, struct stream *stream, uint64_t bytes)
+{
+    if (store->open_bytes + bytes > STORE_OPEN_MAX_BYTES && store->open_events)
+        return STORE_FULL;
+    for (int attempt = 0;; attempt++) {
+        uint64_t excess = 0;
+        int r = stream_excess(store, stream, bytes, &excess);
+        if (r)
+            return result_trace(r);
+        uint64_t beyond = quota_excess(store, stream, bytes);
+        excess = excess > beyond ? excess : beyond;
+        if (!excess)
+            return 0;
+        if (attempt || store_when_full(store, stream->id) != STORE_WHEN_FULL_DROP_OLDEST)
+            return STORE_FULL;
+        r = drop_plan(store, stream, excess);
+        if (r)
+            return result_trace(r);
+    }
 }
 
 static bool too_large(const struct stream *stream, const struct event *event, size_t bound)
@@ -76,7 +104,7 @@ static bool too_large(const struct stream *stream, const struct event *event, si
 }
 
 /* The batch that takes the next record of bound bytes. */
-static int open_batch(struct stream *stream, size_t bound, struct batch **ret)
+static int open_batch(struct store *store, struct stream *stream, size_t bound, struct batch **ret)
 {
     struct batch *last = stream->last;
     if (last && last->records.len + bound <= BATCH_CUT_BYTES) {
@@ -98,7 +126,28 @@ static int open_batch(struct stream *stream, size_t bound, struct batch **ret)
     *(last ? &last->next : &stream->first) = batch;
     stream->last = batch;
     stream->open_batches++;
+    store->open_batches++;
     *ret = batch;
+    return 0;
+}
+
+/* Into the open batch, whether there is room or not. */
+static int append(struct store *store, struct stream *stream, const struct event *event,
+                  size_t bound, uint64_t *ret_offset)
+{
+    struct batch *batch = NULL;
+    int r = open_batch(store, stream, bound, &batch);
+    if (r)
+        return result_trace(r);
+    size_t before = batch->records.len;
+    r = batch_append(batch, event);
+    if (r) /* an empty batch may stay: the next append takes it, a commit passes it over */
+        return result_trace(r);
+    size_t grown = batch->records.len - before;
+    stream->open_bytes += grown;
+    store->open_bytes += grown;
+    store->open_events++;
+    *ret_offset = batch->base_offset + batch->count - 1;
     return 0;
 }
 
@@ -115,27 +164,27 @@ int store_append(struct store *store, uint32_t stream_id, const struct event *ev
         set_full(stream, r == STORE_FULL);
     if (r)
         return r < 0 ? result_trace(r) : r;
-    struct batch *batch = NULL;
-    r = open_batch(stream, bound, &batch);
-    if (r)
+    return result_trace(append(store, stream, event, bound, ret_offset));
+}
+
+int append_own(struct store *store, struct stream *stream, const struct event *event)
+{
+    size_t bound = batch_record_bound(event);
+    uint64_t ignored;
+    /* Makes room by dropping; where even that does not help, what the gateway has to tell is
+     * stored all the same: it is little, and rare. */
+    int r = check_room(store, stream, bound);
+    if (r < 0)
         return result_trace(r);
-    size_t before = batch->records.len;
-    r = batch_append(batch, event);
-    if (r) /* an empty batch may stay: the next append takes it, a commit passes it over */
-        return result_trace(r);
-    size_t grown = batch->records.len - before;
-    stream->open_bytes += grown;
-    store->open_bytes += grown;
-    store->open_events++;
-    *ret_offset = batch->base_offset + batch->count - 1;
-    return 0;
+    return result_trace(append(store, stream, event, bound, &ignored));
 }
 
 enum store_when_full store_when_full(const struct store *store, uint32_t stream_id)
 {
     for (unsigned i = 0; i < store->stream_count; i++)
         if (store->streams[i].id == stream_id)
-            return store->streams[i].config->when_full;
+            return store->streams[i].name[0] == '$' ? STORE_WHEN_FULL_DROP_OLDEST
+                                                    : store->streams[i].config->when_full;
     return STORE_WHEN_FULL_BLOCK;
 }
 

@@ -10,7 +10,7 @@
  *
  *   due --request--> under way --answer--> tail short: finished here
  *                        |                 tail long: due again some pages later
- *                        '-- WAIT_PAGES reached: waited for and finished here, so that
+ *                        '-- the wait mark reached: waited for and finished here, so that
  *                            the log stays bounded also where events come faster than the disk
  */
 #include "store/internal.h"
@@ -23,12 +23,19 @@
 #include "base/result.h"
 #include "store/checkpointer.h"
 
+/* Shares of disk.wal_max_bytes. */
 enum {
-    RETRY_PAGES = CHECKPOINT_PAGES / 4, /* a reader stood in the way: again after so many more */
-    TAIL_PAGES = CHECKPOINT_PAGES / 8,  /* what the writer copies itself */
-    WAIT_PAGES = 2 * CHECKPOINT_PAGES,  /* in the log while the checkpointer works */
+    DUE_SHARE = 4,    /* a checkpoint is due */
+    WAIT_SHARE = 2,   /* while the checkpointer works: the writer waits for it */
+    RETRY_SHARE = 16, /* a reader stood in the way: again after so many more */
+    TAIL_SHARE = 32,  /* what the writer copies itself */
     MEASURE_INTERVAL_US = 1000000
 };
+
+static int log_pages(const struct store *store, int share)
+{
+    return (int)(store->config->disk.wal_max_bytes / share / STORE_WAL_FRAME_BYTES);
+}
 
 /* Called by SQLite after each commit with the frames now in the log. */
 static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
@@ -42,7 +49,7 @@ static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 void checkpoint_init(struct store *store)
 {
     store->wal_pages = 0;
-    store->checkpoint_pages = CHECKPOINT_PAGES;
+    store->checkpoint_pages = log_pages(store, DUE_SHARE);
     store->measured_us = INT64_MIN;
     sqlite3_wal_hook(store->database.db, on_commit, store);
 }
@@ -55,12 +62,13 @@ static bool checkpoint_due(const struct store *store)
 int checkpoint_run(struct store *store)
 {
     /* Truncating waits for readers (up to the busy timeout), so only when nothing else helped. */
-    int mode = store->wal_pages >= CHECKPOINT_TRUNCATE_PAGES ? SQLITE_CHECKPOINT_TRUNCATE
-                                                             : SQLITE_CHECKPOINT_PASSIVE;
+    int mode = store->wal_pages >= 3 * log_pages(store, 1) / 4 ? SQLITE_CHECKPOINT_TRUNCATE
+                                                               : SQLITE_CHECKPOINT_PASSIVE;
     int in_log = -1, copied = -1;
     int code = sqlite3_wal_checkpoint_v2(store->database.db, NULL, mode, &in_log, &copied);
     bool whole = code == SQLITE_OK && in_log == copied;
-    store->checkpoint_pages = whole ? CHECKPOINT_PAGES : store->wal_pages + RETRY_PAGES;
+    store->checkpoint_pages =
+        whole ? log_pages(store, DUE_SHARE) : store->wal_pages + log_pages(store, RETRY_SHARE);
     if (whole)
         store->wal_pages = 0;
     if (code == SQLITE_OK)
@@ -83,12 +91,12 @@ static bool take_answer(struct store *store, const struct checkpointer_answer *a
     int tail = store->wal_pages - answer->copied;
     if (tail <= 0) {
         store->wal_pages = 0;
-        store->checkpoint_pages = CHECKPOINT_PAGES;
+        store->checkpoint_pages = log_pages(store, DUE_SHARE);
         return false;
     }
-    if (tail <= TAIL_PAGES || store->wal_pages >= WAIT_PAGES)
+    if (tail <= log_pages(store, TAIL_SHARE) || store->wal_pages >= log_pages(store, WAIT_SHARE))
         return true;
-    store->checkpoint_pages = store->wal_pages + RETRY_PAGES;
+    store->checkpoint_pages = store->wal_pages + log_pages(store, RETRY_SHARE);
     return false;
 }
 
@@ -98,14 +106,14 @@ int checkpoint_step(struct store *store, bool *ret_more)
     struct checkpointer_answer answer;
     *ret_more = false;
     if (c && checkpointer_busy(c)) {
-        if (checkpointer_take(c, store->wal_pages >= WAIT_PAGES, &answer) &&
+        if (checkpointer_take(c, store->wal_pages >= log_pages(store, WAIT_SHARE), &answer) &&
             take_answer(store, &answer))
             return result_trace(checkpoint_run(store));
         return 0;
     }
     if (!checkpoint_due(store))
         return 0;
-    if (c && store->wal_pages < WAIT_PAGES) {
+    if (c && store->wal_pages < log_pages(store, WAIT_SHARE)) {
         checkpointer_request(c);
         return 0;
     }
@@ -129,4 +137,5 @@ void checkpoint_measure(struct store *store)
     store->measured_us = now_us;
     metric_put(metric_process(), METRIC_STORE_DATABASE_BYTES, file_bytes(store->path, ""));
     metric_put(metric_process(), METRIC_STORE_WAL_BYTES, file_bytes(store->path, "-wal"));
+    metric_put(metric_process(), METRIC_STORE_SHM_BYTES, file_bytes(store->path, "-shm"));
 }

@@ -11,7 +11,7 @@
 
 struct checkpointer {
     struct queue requests, answers;
-    struct queue_item item; /* the one that goes to and fro */
+    struct queue_item item;            /* the one that goes to and fro */
     struct checkpointer_answer answer; /* whose the item is */
     bool busy;                         /* the writer's view: the item is not here */
     struct database database;

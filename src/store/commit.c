@@ -28,7 +28,8 @@ enum {
     COMPRESS_GAIN = 16,       /* at least one part in so many must be saved */
     OVERDUE_SHARE = 8,        /* retention is overdue when max_bytes is exceeded by an eighth */
     SPARE_SHARE = 4,          /* memory kept for the next batch: so many times what was used */
-    SPARE_BYTES = 64 * 1024   /* and so much in any case */
+    SPARE_BYTES = 64 * 1024,  /* and so much in any case */
+    LOG_COMMIT_PAGES = 64 /* of a commit besides the pages of its batches: more than it writes */
 };
 
 static void set_failing(struct store *store, int failure)
@@ -102,14 +103,22 @@ static int write_stream(struct store *store, struct stream *stream)
     return 0;
 }
 
-static int transaction(struct store *store)
+int commit_write(struct store *store)
 {
-    struct database *d = &store->database;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    int r = drop_write(store); /* first: it appends gap records, and its pages are used again */
     for (unsigned i = 0; !r && i < store->stream_count; i++)
         r = write_stream(store, &store->streams[i]);
     if (!r)
         r = cursor_write(store);
+    return result_trace(r);
+}
+
+static int transaction(struct store *store, int (*write)(struct store *store))
+{
+    struct database *d = &store->database;
+    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    if (!r)
+        r = write(store);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r && !sqlite3_get_autocommit(d->db))
@@ -216,7 +225,7 @@ static void evict_overdue(struct store *store, struct stream *stream)
 {
     uint64_t max = (uint64_t)stream->config->max_bytes;
     bool more;
-    if (stream->stored_bytes > max + max / OVERDUE_SHARE)
+    if (stream->stored_bytes > max + max / OVERDUE_SHARE || store->pressed)
         (void)result_trace(retention_evict(store, stream, &more)); /* tried again by the next one */
 }
 
@@ -234,6 +243,33 @@ static int mend_log(struct store *store)
     return result_trace(r);
 }
 
+void commit_finish(struct store *store)
+{
+    drop_written(store);
+    cursor_written(store);
+    store->open_events = store->open_bytes = 0;
+    store->open_batches = 0;
+    for (unsigned i = 0; i < store->stream_count; i++)
+        if (store->streams[i].first)
+            finish_stream(store, &store->streams[i]);
+    (void)result_trace(quota_measure(store)); /* the former figure stays in force */
+}
+
+/* The log must not grow beyond its bound. Checkpoints between commits see to it; here is the last
+ * guard, for when a reader kept them from coming to an end or a single event is huge. */
+static int bound_log(struct store *store)
+{
+    uint64_t bytes = store->open_bytes + store->open_bytes / 32 +
+                     (store->open_batches + LOG_COMMIT_PAGES) * STORE_WAL_FRAME_BYTES;
+    uint64_t log_bytes = (uint64_t)store->wal_pages * STORE_WAL_FRAME_BYTES;
+    if (!store->wal_pages || log_bytes + bytes <= (uint64_t)store->config->disk.wal_max_bytes)
+        return 0;
+    int r = checkpoint_run(store);
+    if (!r && store->wal_pages)
+        r = result_origin(-EBUSY);
+    return result_trace(r);
+}
+
 int store_commit(struct store *store)
 {
     assert(store_is_open(store));
@@ -246,7 +282,9 @@ int store_commit(struct store *store)
     if (!r && store->log_suspect)
         r = mend_log(store);
     if (!r)
-        r = transaction(store);
+        r = bound_log(store);
+    if (!r)
+        r = transaction(store, commit_write);
     set_failing(store, r);
     if (r) {
         store->log_suspect = store->log_suspect || r == -EIO;
@@ -258,29 +296,17 @@ int store_commit(struct store *store)
     int64_t took_us = clock_monotonic_us(store->clock) - begin_us;
     metric_add(metric_process(), events ? METRIC_COMMITS : METRIC_CURSOR_COMMITS, 1);
     metric_add(metric_process(), METRIC_COMMIT_SECONDS, took_us > 0 ? (uint64_t)took_us : 0);
-    cursor_written(store);
-    store->open_events = store->open_bytes = 0;
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        if (!store->streams[i].first)
-            continue;
-        finish_stream(store, &store->streams[i]);
+    commit_finish(store);
+    for (unsigned i = 0; i < store->stream_count; i++)
         evict_overdue(store, &store->streams[i]);
-    }
     return 0;
 }
 
 int commit_cursors(struct store *store)
 {
-    struct database *d = &store->database;
     if (!cursor_waiting(store))
         return 0;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
-    if (!r)
-        r = cursor_write(store);
-    if (!r)
-        r = database_run(d, SQL_COMMIT, 0, NULL);
-    if (r && !sqlite3_get_autocommit(d->db))
-        (void)database_run(d, SQL_ROLLBACK, 0, NULL);
+    int r = transaction(store, cursor_write);
     if (r)
         return result_trace(r);
     metric_add(metric_process(), METRIC_CURSOR_COMMITS, 1);

@@ -18,6 +18,7 @@ enum {
 };
 
 #define LANE_LIVE "live" /* as statements.sql has it */
+#define LANE_REPLAY "replay"
 
 static int load_next(struct store *store, int64_t after)
 {
@@ -86,13 +87,39 @@ void cursor_written(struct store *store)
     store->moved_acknowledged = 0;
 }
 
+bool cursor_holds(const struct cursor *cursor)
+{
+    return strcmp(cursor->lane, LANE_REPLAY) != 0;
+}
+
+static void move(struct store *store, struct cursor *cursor, uint64_t next_offset)
+{
+    if (!store->moved_acknowledged)
+        store->moved_since_us = clock_monotonic_us(store->clock);
+    store->moved_acknowledged += next_offset - cursor->next;
+    cursor->next = next_offset;
+}
+
+void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t offset,
+                    uint64_t bytes)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        struct cursor *cursor = &store->cursors[i];
+        if (cursor->stream != stream->id || cursor->next >= offset)
+            continue;
+        move(store, cursor, offset);
+        if (cursor->feed)
+            range_floor_move(&cursor->feed->ranges[cursor->range], offset, bytes);
+    }
+}
+
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed)
 {
     uint64_t lowest = UINT64_MAX;
     for (unsigned i = 0; i < store->cursor_count; i++) {
         const struct cursor *cursor = &store->cursors[i];
         uint64_t offset = committed ? cursor->committed : cursor->next;
-        if (cursor->stream == stream && offset < lowest)
+        if (cursor->stream == stream && offset < lowest && cursor_holds(cursor))
             lowest = offset;
     }
     return lowest;
@@ -211,10 +238,7 @@ void store_move_cursor(struct store *store, struct range_feed *feed, unsigned ra
             next_offset = stream->next_offset;
         if (next_offset <= cursor->next)
             return;
-        if (!store->moved_acknowledged)
-            store->moved_since_us = clock_monotonic_us(store->clock);
-        store->moved_acknowledged += next_offset - cursor->next;
-        cursor->next = next_offset;
+        move(store, cursor, next_offset);
         return;
     }
 }

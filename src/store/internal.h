@@ -14,6 +14,7 @@
 
 struct checkpointer;
 struct metric_set;
+struct event;
 struct pack_context;
 struct range_feed;
 
@@ -51,6 +52,10 @@ struct stream {
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
     bool full;
+    uint64_t drop_to;      /* unsent events below go with the next commit; 0: none */
+    uint64_t drop_noticed; /* as far as gap records for them are appended */
+    uint64_t drop_bytes;   /* stored bytes that frees, at least */
+    uint64_t drop_rest_stored, drop_rest_bytes; /* stored bytes left then; record bytes before */
     bool over;            /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
@@ -102,14 +107,18 @@ struct store {
     int wal_pages;          /* in the WAL as of the last commit */
     int checkpoint_pages;   /* the next checkpoint is tried from so many on */
     bool vacuum;            /* pages may have become free */
+    uint64_t used_pages;    /* of the database, free ones not counted, as of the last commit */
+    unsigned open_batches;  /* of all streams */
+    bool pressed;           /* disk.max_bytes is nearly used up: what was sent goes early */
     int64_t run_base_us;    /* running time of all runs before this one */
     int64_t opened_us;      /* monotonic */
     int64_t measured_us;    /* monotonic: when the sizes of the files were last asked */
 };
 
 /* stream.c: the streams in memory. */
-struct stream *stream_find(struct store *store, uint32_t id); /* NULL: none */
-int stream_load_all(struct store *store);                     /* 0, -errno */
+struct stream *stream_find(struct store *store, uint32_t id);           /* NULL: none */
+struct stream *stream_find_name(struct store *store, const char *name); /* NULL: none */
+int stream_load_all(struct store *store);                               /* 0, -errno */
 int stream_create(struct store *store, const char *name,
                   struct stream **ret);      /* in a transaction */
 void stream_open_reset(struct store *store); /* drops all open batches and their memory */
@@ -122,10 +131,39 @@ int cursor_load_all(struct store *store);
 bool cursor_waiting(const struct store *store);
 int cursor_write(struct store *store);    /* in a transaction: the moves waiting */
 void cursor_written(struct store *store); /* after it committed */
+/* Whether retention keeps for it what it has not got. */
+bool cursor_holds(const struct cursor *cursor);
+/* The events below offset are gone, and with them bytes record bytes, cumulative. */
+void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t offset,
+                    uint64_t bytes);
 /* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
 
+/* append.c */
+/* Appends an event of the gateway itself to one of its own streams, which takes it also when there
+ * is no room. 0, -errno. */
+int append_own(struct store *store, struct stream *stream, const struct event *event);
+
+/* drop.c */
+/* Plans that the oldest unsent events go, so that at least bytes of the stream's stored bytes are
+ * freed or nothing stored is left. 0, -errno. */
+int drop_plan(struct store *store, struct stream *stream, uint64_t bytes);
+/* In the commit's transaction: deletes what was planned and appends the gap records. 0, -errno. */
+int drop_write(struct store *store);
+void drop_written(struct store *store); /* after it committed */
+
+/* quota.c */
+/* Stored bytes that have to go before bytes more may be appended to the stream without
+ * disk.max_bytes being exceeded; 0: none. */
+uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes);
+/* What log and shared memory may take. */
+uint64_t quota_log_bytes(const struct store_disk_config *disk);
+int quota_measure(struct store *store); /* asks the database how much is used. 0, -errno */
+
 /* commit.c */
+/* In a transaction: everything that is open and waits. Then, when it was committed, _finish. */
+int commit_write(struct store *store);
+void commit_finish(struct store *store);
 int commit_cursors(struct store *store); /* the moves waiting alone. 0, -errno */
 void commit_drop_segments(struct store *store);
 
@@ -140,10 +178,6 @@ int retention_stored_before(struct store *store, struct stream *stream, uint64_t
                             uint64_t *ret);
 
 /* checkpoint.c */
-enum {
-    CHECKPOINT_PAGES = 4 * 1024 * 1024 / STORE_WAL_FRAME_BYTES,
-    CHECKPOINT_TRUNCATE_PAGES = 16 * 1024 * 1024 / STORE_WAL_FRAME_BYTES
-};
 void checkpoint_init(struct store *store); /* from now on the store knows the WAL's size */
 int checkpoint_run(struct store *store);   /* passive; truncating when far too large */
 /* Between commits: asks the checkpointer, takes up what it did, or copies here. 0, -errno;
@@ -157,6 +191,10 @@ int file_identify(const char *path, struct error *error); /* see there */
 int file_create(const char *path, struct error *error);   /* an empty database of ours */
 int file_failure(int r, const char *path,
                  struct error *error); /* -errno -> outcome, error filled */
+
+/* A deletion of all batches of the stream below end_offset with what belongs to them; in a
+ * transaction. 0, -errno. */
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset);
 
 /* read.c: see there */
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);

@@ -172,6 +172,8 @@ static int open_transaction(struct store *store)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
+    if (!r)
+        r = commit_write(store); /* what opening has to tell */
     return result_trace(r);
 }
 
@@ -222,6 +224,8 @@ static int open_database(struct store *store)
         r = open_transaction(store);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (!r)
+        commit_finish(store);
     if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
         r = database_exec(d, "PRAGMA synchronous=NORMAL");
         log_warn("store", "durability is \"process\": a power cut may take acknowledged events",

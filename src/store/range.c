@@ -61,21 +61,25 @@ struct range_feed *range_feed_unref(struct range_feed *feed)
  * other end has moved as well writes again, so what stands there at last is what holds. */
 static void range_show(struct range *range)
 {
-    uint64_t head, head_bytes, cursor, cursor_bytes;
+    uint64_t head, head_bytes, cursor, cursor_bytes, floor;
     do {
+        floor = atomic_load(&range->floor_offset);
         head = atomic_load(&range->head_offset);
         head_bytes = atomic_load(&range->head_bytes);
         cursor = atomic_load(&range->cursor_offset);
         cursor_bytes = atomic_load(&range->cursor_bytes);
-        bool bytes_known = head > cursor && head_bytes > cursor_bytes;
-        metric_put(range->metrics, METRIC_RANGE_NEXT_OFFSET, cursor);
-        metric_put(range->metrics, METRIC_RANGE_LAG_EVENTS, head > cursor ? head - cursor : 0);
-        metric_put(range->metrics, METRIC_RANGE_LAG_BYTES,
-                   bytes_known ? head_bytes - cursor_bytes : 0);
+        bool dropped = floor > cursor;
+        uint64_t next = dropped ? floor : cursor;
+        uint64_t bytes = dropped ? atomic_load(&range->floor_bytes) : cursor_bytes;
+        bool bytes_known = head > next && head_bytes > bytes;
+        metric_put(range->metrics, METRIC_RANGE_NEXT_OFFSET, next);
+        metric_put(range->metrics, METRIC_RANGE_LAG_EVENTS, head > next ? head - next : 0);
+        metric_put(range->metrics, METRIC_RANGE_LAG_BYTES, bytes_known ? head_bytes - bytes : 0);
         atomic_thread_fence(memory_order_seq_cst); /* the gauges are written before the next look */
     } while (head != atomic_load(&range->head_offset) ||
              head_bytes != atomic_load(&range->head_bytes) ||
              cursor != atomic_load(&range->cursor_offset) ||
+             floor != atomic_load(&range->floor_offset) ||
              cursor_bytes != atomic_load(&range->cursor_bytes));
 }
 
@@ -86,6 +90,13 @@ void range_head_move(struct range *range, uint64_t offset, uint64_t bytes)
     /* Bytes first: whoever sees the new offset sees bytes that are no older. */
     atomic_store(&range->head_bytes, bytes);
     atomic_store(&range->head_offset, offset);
+    range_show(range);
+}
+
+void range_floor_move(struct range *range, uint64_t offset, uint64_t bytes)
+{
+    atomic_store(&range->floor_bytes, bytes);
+    atomic_store(&range->floor_offset, offset);
     range_show(range);
 }
 

@@ -47,6 +47,8 @@ struct range {
     uint64_t start_offset;        /* (attach) the persisted cursor */
     _Atomic uint64_t head_offset; /* next offset of the stream as committed; pipeline writes */
     _Atomic uint64_t head_bytes;  /* cumulative record bytes at head */
+    /* What lies below was dropped, whether the consumer knows already or not; pipeline writes. */
+    _Atomic uint64_t floor_offset, floor_bytes;
     /* The consumer writes: */
     _Atomic uint64_t cursor_offset; /* everything below is done with */
     _Atomic uint64_t cursor_bytes;  /* cumulative record bytes there; UINT64_MAX: not known */
@@ -82,6 +84,8 @@ struct range_segment {
 
 /* Moves the head of the range forward, if it lies before offset, and shows it. The pipeline. */
 void range_head_move(struct range *range, uint64_t offset, uint64_t bytes);
+/* Says that what lies below offset is gone and shows it: it does not lag any more. The pipeline. */
+void range_floor_move(struct range *range, uint64_t offset, uint64_t bytes);
 /* Says how far the consumer is (bytes UINT64_MAX: not known) and shows it. The consumer; before it
  * is attached, the pipeline. */
 void range_cursor_show(struct range *range, uint64_t offset, uint64_t bytes);

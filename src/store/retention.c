@@ -130,7 +130,11 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
         stream->over = true;
     if (stream->stored_bytes <= low)
         stream->over = false;
-    if ((!stream->over && aged <= stream->first_offset) || sent <= stream->first_offset) {
+    /* Pressed: what was sent goes whatever the stream's own limits say. */
+    bool over = stream->over || store->pressed;
+    if (store->pressed)
+        low = 0;
+    if ((!over && aged <= stream->first_offset) || sent <= stream->first_offset) {
         *ret = e;
         return 0;
     }
@@ -142,7 +146,7 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
         uint64_t end =
             batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
         bool goes = end <= sent && end <= stream->next_offset &&
-                    ((stream->over && stream->stored_bytes - e.bytes > low) || end <= aged);
+                    ((over && stream->stored_bytes - e.bytes > low) || end <= aged);
         e.more = goes && (n == STEP_BATCHES || e.bytes >= STEP_BYTES);
         if (!goes || e.more) {
             database_done(row);
@@ -158,20 +162,21 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     return 0;
 }
 
-static int delete_chosen(struct store *store, const struct stream *stream, const struct eviction *e)
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset)
 {
     struct database *d = &store->database;
-    int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, e->end_offset);
+    int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, end_offset);
     int r = database_run(d, SQL_BATCH_DELETE, DATABASE_VALUES(low, end - 1));
     if (!r)
         r = database_run(d, SQL_MARK_TRIM, DATABASE_VALUES(low, end - 1));
     if (!r)
         r = database_run(d, SQL_BOOT_TRIM, DATABASE_VALUES(low, end));
     /* The last batch goes and with it what says where the stream goes on. */
-    if (!r && e->end_offset == stream->next_offset)
+    if (!r && end_offset == stream->next_offset)
         r = database_run(d, SQL_STREAM_TRIMMED,
                          DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
-                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored, 0));
+                                         (int64_t)stream->end_bytes, (int64_t)stream->end_stored,
+                                         0));
     return result_trace(r);
 }
 
@@ -193,7 +198,7 @@ int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
     }
     r = unsynced_begin(store);
     if (!r)
-        r = delete_chosen(store, stream, &e);
+        r = retention_delete(store, stream, e.end_offset);
     r = unsynced_end(store, r);
     if (r)
         return result_trace(r);
@@ -203,7 +208,7 @@ int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
     stream->sent_known = false;
     store->vacuum = true;
     stream_show(stream);
-    return 0;
+    return result_trace(quota_measure(store));
 }
 
 static bool mark_due(const struct store *store, const struct stream *stream)

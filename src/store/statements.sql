@@ -30,7 +30,7 @@ INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO
 INSERT INTO batch(key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
 -- name: batch_first
-SELECT key, n, end_bytes, end_stored, length(data) FROM batch
+SELECT key, n, end_bytes, end_stored, length(data), raw_bytes FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 -- name: batch_last
 SELECT key, n, end_bytes, end_stored, length(data) FROM batch

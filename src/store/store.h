@@ -17,6 +17,7 @@
 struct error;
 struct event;
 struct metric_set;
+struct notice;
 struct range_feed;
 struct segment;
 struct store;
@@ -69,20 +70,24 @@ const char *store_epoch(const struct store *store);      /* 16 hex digits, once 
 enum { STORE_STREAM_LIMIT = 1 };
 int store_stream(struct store *store, const char *name, uint32_t *ret_stream);
 
-/* Adds an event to the open batch of a stream. Copies. Outcomes: */
+/* Adds an event to the open batch of a stream. Copies. Where the stream drops its oldest events,
+ * room is made; they go with the next commit. Outcomes: */
 enum store_append_outcome {
-    STORE_FULL = 1,     /* max_bytes is reached by events not yet sent: see store_when_full() */
+    STORE_FULL = 1,     /* max_bytes is reached by events not yet sent, or disk.max_bytes is used
+                           up: see store_when_full(). With "drop_oldest": what is open has to be
+                           committed first, or others hold the disk */
     STORE_TOO_LARGE = 2 /* more than STORE_RECORD_MAX_BYTES, or than the stream may hold at all */
 };
 int store_append(struct store *store, uint32_t stream, const struct event *event,
                  uint64_t *ret_offset);
 
-enum store_when_full {
-    STORE_WHEN_FULL_BLOCK,
-    STORE_WHEN_FULL_REJECT,
-    STORE_WHEN_FULL_DROP_OLDEST
-};
+enum store_when_full { STORE_WHEN_FULL_BLOCK, STORE_WHEN_FULL_REJECT, STORE_WHEN_FULL_DROP_OLDEST };
 enum store_when_full store_when_full(const struct store *store, uint32_t stream);
+
+/* Appends a notice (event/notice.h), filled but not finished, to the stream of its kind: "$audit"
+ * or "$gateway". Committed with the next commit. 0 or -errno: then it is logged and counted as
+ * lost. The notice stays the caller's. */
+int store_notice(struct store *store, struct notice *notice);
 
 /* What is appended and not committed. */
 size_t store_open_events(const struct store *store);

@@ -7,17 +7,18 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "store/internal.h"
 
+#define DATABASE_MIN_BYTES (INT64_C(1) << 20)
 #define DEFAULT_MAX_BYTES (INT64_C(512) << 20)
 #define DEFAULT_MAX_AGE_US (INT64_C(7) * 24 * 3600 * 1000000)
 
 static const struct config_name durability_names[] = {
     {"power", STORE_DURABILITY_POWER}, {"process", STORE_DURABILITY_PROCESS}, {NULL, 0}};
-static const struct config_name when_full_names[] = {
-    {"block", STORE_WHEN_FULL_BLOCK},
-    {"drop_oldest", STORE_WHEN_FULL_DROP_OLDEST},
-    {"reject", STORE_WHEN_FULL_REJECT},
-    {NULL, 0}};
+static const struct config_name when_full_names[] = {{"block", STORE_WHEN_FULL_BLOCK},
+                                                     {"drop_oldest", STORE_WHEN_FULL_DROP_OLDEST},
+                                                     {"reject", STORE_WHEN_FULL_REJECT},
+                                                     {NULL, 0}};
 static const struct config_name priority_names[] = {
     {"normal", STORE_PRIORITY_NORMAL}, {"high", STORE_PRIORITY_HIGH}, {NULL, 0}};
 
@@ -129,6 +130,17 @@ static const struct config_key store_keys[] = {
 
 int store_config_check(const struct store_config *config, struct error *error)
 {
+    int64_t least =
+        (int64_t)quota_log_bytes(&config->disk) + config->disk.reserve_bytes + DATABASE_MIN_BYTES;
+    if (config->disk.max_bytes && config->disk.max_bytes < least) {
+        error_what(error, "disk.max_bytes (%lld) leaves no room for the database",
+                   (long long)config->disk.max_bytes);
+        error_mend(error,
+                   "it has to hold disk.wal_max_bytes, disk.reserve_bytes and some more: at "
+                   "least %lld",
+                   (long long)least);
+        return -EINVAL;
+    }
     if (config->commit.max_bytes <= config->disk.wal_max_bytes / 2)
         return 0;
     error_what(error, "commit.max_bytes (%lld) is more than half of disk.wal_max_bytes (%lld)",
@@ -142,9 +154,8 @@ static int store_check(const void *value, struct error *error)
     return store_config_check(value, error);
 }
 
-const struct config_section store_section = {"store", CONFIG_KEYS(store_keys),
-                                             .size = sizeof(struct store_config),
-                                             .check = store_check};
+const struct config_section store_section = {
+    "store", CONFIG_KEYS(store_keys), .size = sizeof(struct store_config), .check = store_check};
 
 const struct store_stream_config *store_config_stream(const struct store_config *config,
                                                       const char *name)

@@ -1,7 +1,7 @@
 #ifndef SLUICE_STORE_STORE_CONFIG_H
 #define SLUICE_STORE_STORE_CONFIG_H
-/* Settings of the store: the sections "commit", "disk" and "streams" of the configuration. Read-only once
- * read; any thread. */
+/* Settings of the store: the sections "commit", "disk" and "streams" of the configuration.
+ * Read-only once read; any thread. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -62,7 +62,7 @@ struct store_config {
     "{\"events\": {}, "                                                                            \
     "\"$gateway\": {\"max_bytes\": \"16MiB\", \"max_age\": \"30d\", "                              \
     "\"when_full\": \"drop_oldest\", \"priority\": \"high\"}, "                                    \
-    "\"$dlq\": {\"max_bytes\": \"64MiB\", \"max_age\": \"30d\", \"when_full\": \"drop_oldest\"}, "   \
+    "\"$dlq\": {\"max_bytes\": \"64MiB\", \"max_age\": \"30d\", \"when_full\": \"drop_oldest\"}, " \
     "\"$audit\": {\"max_bytes\": \"16MiB\", \"max_age\": \"0\", "                                  \
     "\"when_full\": \"drop_oldest\"}}"
 

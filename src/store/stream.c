@@ -19,6 +19,14 @@ struct stream *stream_find(struct store *store, uint32_t id)
     return NULL;
 }
 
+struct stream *stream_find_name(struct store *store, const char *name)
+{
+    for (unsigned i = 0; i < store->stream_count; i++)
+        if (strcmp(store->streams[i].name, name) == 0)
+            return &store->streams[i];
+    return NULL;
+}
+
 uint64_t stream_open_next(const struct stream *stream)
 {
     return stream->last ? stream->last->base_offset + stream->last->count : stream->next_offset;
@@ -47,6 +55,7 @@ void stream_open_reset(struct store *store)
         stream->open_batches = 0;
     }
     store->open_events = store->open_bytes = 0;
+    store->open_batches = 0;
 }
 
 /* The last row is not what was written, so where the stream ends is a guess: at least behind that
@@ -183,12 +192,8 @@ int stream_load_all(struct store *store)
  * stream again. 0, STORE_STREAM_LIMIT, -errno. */
 int stream_create(struct store *store, const char *name, struct stream **ret)
 {
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        if (strcmp(store->streams[i].name, name) == 0) {
-            *ret = &store->streams[i];
-            return 0;
-        }
-    }
+    if ((*ret = stream_find_name(store, name)))
+        return 0;
     if (store->stream_count == STORE_STREAMS_MAX)
         return STORE_STREAM_LIMIT;
     sqlite3_stmt *statement;
@@ -241,15 +246,13 @@ static int create_alone(struct store *store, const char *name, struct stream **r
 
 int store_stream(struct store *store, const char *name, uint32_t *ret_stream)
 {
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        if (strcmp(store->streams[i].name, name) == 0) {
-            *ret_stream = store->streams[i].id;
-            return 0;
-        }
+    struct stream *stream = stream_find_name(store, name);
+    if (stream) {
+        *ret_stream = stream->id;
+        return 0;
     }
     if (!store_stream_name_valid(name, true))
         return result_origin(-EINVAL);
-    struct stream *stream;
     int r = create_alone(store, name, &stream);
     if (r)
         return r < 0 ? result_trace(r) : r;

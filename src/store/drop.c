@@ -1,0 +1,181 @@
+/*
+ * Dropping what has not been sent, where when_full is "drop_oldest". An append that does not fit
+ * plans which batches go; the next commit deletes them in its own transaction, together with the
+ * gap records that tell each upstream what it will not get. So either the events are there, or the
+ * record of their loss is, whenever power fails.
+ *
+ * More goes at once than the one event needs (DROP_SHARE of max_bytes): otherwise a stream that
+ * runs full would write a gap record with each commit.
+ */
+#include <assert.h>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "store/internal.h"
+#include "store/notice.h"
+#include "store/range.h"
+
+enum { DROP_SHARE = 64, DROP_MAX_BYTES = 1024 * 1024 };
+
+static uint64_t enough(const struct stream *stream, uint64_t bytes)
+{
+    uint64_t share = (uint64_t)stream->config->max_bytes / DROP_SHARE;
+    return bytes + (share < DROP_MAX_BYTES ? share : DROP_MAX_BYTES);
+}
+
+/* The key of the batch that holds offset, or of the first one after it. */
+static int first_key(struct store *store, const struct stream *stream, uint64_t offset,
+                     int64_t *ret)
+{
+    int64_t key = batch_key(stream->id, offset);
+    sqlite3_stmt *row;
+    int r = database_first(&store->database, SQL_BATCH_LAST,
+                           DATABASE_VALUES(batch_key(stream->id, 0), key), &row);
+    if (r < 0)
+        return result_trace(r);
+    *ret = key;
+    if (!r) {
+        *ret = sqlite3_column_int64(row, 0);
+        database_done(row);
+    }
+    return 0;
+}
+
+int drop_plan(struct store *store, struct stream *stream, uint64_t bytes)
+{
+    uint64_t from = cursor_lowest(store, stream->id, false);
+    if (from == UINT64_MAX || from < stream->first_offset)
+        from = stream->first_offset;
+    if (from < stream->drop_to)
+        from = stream->drop_to;
+    uint64_t freed = 0, wanted = enough(stream, bytes), to = from;
+    int64_t key = 0;
+    sqlite3_stmt *row;
+    int r = first_key(store, stream, from, &key);
+    if (!r)
+        r = database_first(&store->database, SQL_BATCH_WALK,
+                           DATABASE_VALUES(key, batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    while (!r) {
+        uint64_t end =
+            batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
+        if (end > from) {
+            freed += (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+            to = end;
+        }
+        if (freed >= wanted) {
+            database_done(row);
+            break;
+        }
+        r = database_step(row);
+    }
+    if (r < 0)
+        return result_trace(r);
+    if (to > stream->next_offset)
+        to = stream->next_offset;
+    if (to > from) {
+        stream->drop_to = to;
+        stream->drop_bytes += freed;
+    }
+    return 0;
+}
+
+/* One record for each upstream that had not acknowledged all of it. */
+static int append_gaps(struct store *store, struct stream *stream)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++) {
+        const struct cursor *cursor = &store->cursors[i];
+        uint64_t from = cursor->next > stream->first_offset ? cursor->next : stream->first_offset;
+        if (from < stream->drop_noticed)
+            from = stream->drop_noticed;
+        if (cursor->stream != stream->id || !cursor_holds(cursor) || from >= stream->drop_to)
+            continue;
+        const struct gap gap = {.stream = stream->name,
+                                .from = from,
+                                .to = stream->drop_to,
+                                .count = stream->drop_to - from,
+                                .reason = "drop_oldest",
+                                .upstream = cursor->consumer};
+        int r = notice_gap(store, &gap);
+        if (r)
+            return result_trace(r);
+    }
+    stream->drop_noticed = stream->drop_to;
+    return 0;
+}
+
+static int append_all_gaps(struct store *store)
+{
+    /* Telling may itself make "$gateway" drop, which is told, too. That comes to an end: only what
+     * was committed before is ever dropped. */
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < store->stream_count; i++) {
+            struct stream *stream = &store->streams[i];
+            if (stream->drop_noticed >= stream->drop_to)
+                continue;
+            int r = append_gaps(store, stream);
+            if (r)
+                return result_trace(r);
+            again = true;
+        }
+    }
+    return 0;
+}
+
+/* What is left of the stream after the deletion. */
+static int look_up_rest(struct store *store, struct stream *stream)
+{
+    sqlite3_stmt *row;
+    int r = database_first(
+        &store->database, SQL_BATCH_FIRST,
+        DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    if (r < 0)
+        return result_trace(r);
+    stream->drop_rest_stored = 0;
+    stream->drop_rest_bytes = stream->end_bytes;
+    if (r)
+        return 0;
+    uint64_t before = (uint64_t)sqlite3_column_int64(row, 3) -
+                      ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES) + stream->slack;
+    stream->drop_rest_stored = stream->end_stored > before ? stream->end_stored - before : 0;
+    stream->drop_rest_bytes =
+        (uint64_t)sqlite3_column_int64(row, 2) - (uint64_t)sqlite3_column_int64(row, 5);
+    database_done(row);
+    return 0;
+}
+
+int drop_write(struct store *store)
+{
+    int r = append_all_gaps(store);
+    for (unsigned i = 0; !r && i < store->stream_count; i++) {
+        struct stream *stream = &store->streams[i];
+        if (!stream->drop_to)
+            continue;
+        r = retention_delete(store, stream, stream->drop_to);
+        if (!r)
+            r = look_up_rest(store, stream);
+    }
+    return result_trace(r);
+}
+
+void drop_written(struct store *store)
+{
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        struct stream *stream = &store->streams[i];
+        if (!stream->drop_to)
+            continue;
+        uint64_t first = stream->first_offset, lowest = cursor_lowest(store, stream->id, false);
+        uint64_t unsent = lowest > first ? lowest : first;
+        if (unsent > stream->drop_to)
+            unsent = stream->drop_to;
+        metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, unsent - first);
+        metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, stream->drop_to - unsent);
+        stream->first_offset = stream->drop_to;
+        stream->stored_bytes = stream->drop_rest_stored;
+        stream->sent_known = false;
+        store->vacuum = true;
+        cursor_skip_to(store, stream, stream->drop_to, stream->drop_rest_bytes);
+        stream->drop_to = stream->drop_noticed = stream->drop_bytes = 0;
+        stream_show(stream);
+    }
+}

@@ -1,0 +1,75 @@
+/*
+ * The disk space of all streams together: disk.max_bytes bounds database, write-ahead log and
+ * shared memory. The log and its index are counted as large as they may become; what is left is for
+ * the pages of the database. Free pages inside the file are used before it grows, so the file stays
+ * within the bound as long as the pages in use do.
+ *
+ * Before it is used up, what was sent goes early (pressed); when that does not help, an append is
+ * told how much is missing and when_full of its stream decides. disk.reserve_bytes are left to
+ * streams of high priority.
+ */
+#include "base/metrics.h"
+#include "base/result.h"
+#include "store/internal.h"
+
+enum {
+    SHM_REGION_BYTES = 32 * 1024, /* of the log's index, for each SHM_REGION_FRAMES of the log */
+    SHM_REGION_FRAMES = 4096,
+    BATCH_PAGES = 2,          /* of a row besides its bytes: the last page is partly used */
+    GROWTH_SHARE = 64,        /* inner nodes, and what else is only known afterwards */
+    MARGIN_BYTES = 64 * 1024, /* files of little size, pages of other tables */
+    PRESSED_SHARE = 32
+};
+
+uint64_t quota_log_bytes(const struct store_disk_config *disk)
+{
+    uint64_t wal = (uint64_t)disk->wal_max_bytes;
+    return wal + (wal / STORE_WAL_FRAME_BYTES / SHM_REGION_FRAMES + 1) * SHM_REGION_BYTES;
+}
+
+/* For the pages of the database. */
+static uint64_t limit(const struct store *store)
+{
+    uint64_t max = (uint64_t)store->config->disk.max_bytes;
+    uint64_t kept = quota_log_bytes(&store->config->disk) + MARGIN_BYTES;
+    return max > kept ? max - kept : 0;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes)
+{
+    if (!store->config->disk.max_bytes)
+        return 0;
+    uint64_t room = limit(store);
+    if (stream->config->priority != STORE_PRIORITY_HIGH)
+        room = less(room, (uint64_t)store->config->disk.reserve_bytes);
+    uint64_t open = store->open_bytes + bytes;
+    open += open / GROWTH_SHARE + (store->open_batches + 1) * BATCH_PAGES * STORE_PAGE_BYTES;
+    uint64_t used = store->used_pages * STORE_PAGE_BYTES;
+    for (unsigned i = 0; i < store->stream_count; i++)
+        used = less(used, store->streams[i].drop_bytes);
+    return less(used + open, room);
+}
+
+int quota_measure(struct store *store)
+{
+    int64_t pages = 0, unused = 0;
+    int r = database_number(&store->database, SQL_PAGE_COUNT, &pages);
+    if (!r)
+        r = database_number(&store->database, SQL_FREELIST_COUNT, &unused);
+    if (r)
+        return result_trace(r < 0 ? r : 0);
+    store->used_pages = (uint64_t)(pages - unused);
+    metric_put(metric_process(), METRIC_STORE_USED_BYTES, store->used_pages * STORE_PAGE_BYTES);
+    if (!store->config->disk.max_bytes) {
+        store->pressed = false;
+        return 0;
+    }
+    uint64_t room = less(limit(store), (uint64_t)store->config->disk.reserve_bytes);
+    store->pressed = store->used_pages * STORE_PAGE_BYTES > room - room / PRESSED_SHARE;
+    return 0;
+}
