@@ -29,6 +29,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_NOTICES_LOST] = ROW(PROCESS, COUNTER, "sluice_store_notices_lost_total", NULL, "notices_lost", "Gap records and other notices of the gateway that could not be stored"),
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
+    [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
 
     [METRIC_CONNECTIONS] = ROW(LISTENER, GAUGE, "sluice_listener_connections", NULL, "connections", "Open connections"),

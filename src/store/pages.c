@@ -57,7 +57,7 @@ struct pages {
     size_t overlay_count;
     uint8_t *window; /* of the file: what is read ahead */
     uint64_t window_at;
-    uint8_t *page;          /* one from the log */
+    uint8_t *page;   /* one from the log */
     uint8_t *unused; /* bit per page on the free list; NULL: not looked at yet */
 };
 
@@ -195,9 +195,8 @@ static const struct overlay *find_overlay(const struct pages *pages, uint32_t nu
         else
             high = middle;
     }
-    return low < pages->overlay_count && pages->overlay[low].number == number
-               ? &pages->overlay[low]
-               : NULL;
+    return low < pages->overlay_count && pages->overlay[low].number == number ? &pages->overlay[low]
+                                                                              : NULL;
 }
 
 /* What page 1 says about the others, where it can be believed. */
@@ -303,7 +302,6 @@ const uint8_t *pages_get(struct pages *pages, uint32_t number)
     if (at - at % WINDOW_BYTES != pages->window_at) {
         pages->window_at = at - at % WINDOW_BYTES;
         size_t n = read_at(pages->database_fd, pages->window, WINDOW_BYTES, pages->window_at);
-        pages->window_len = n;
         /* An unreadable sector must not take its neighbours with it. */
         for (size_t i = n - n % PAGE_MIN_BYTES;
              i < WINDOW_BYTES && pages->window_at + i < pages->database_bytes; i += PAGE_MIN_BYTES)
@@ -326,9 +324,8 @@ static void read_free_list(struct pages *pages)
 {
     pages->unused = calloc(pages->count / 8 + 1, 1);
     const uint8_t *p = pages->unused ? pages_get(pages, 1) : NULL;
-    uint32_t trunk = p && memcmp(p, header_magic, sizeof(header_magic)) == 0
-                         ? u32(p + HEADER_FREELIST)
-                         : 0;
+    uint32_t trunk =
+        p && memcmp(p, header_magic, sizeof(header_magic)) == 0 ? u32(p + HEADER_FREELIST) : 0;
     for (uint32_t n = 0; trunk > 1 && n < pages->count && (p = pages_get(pages, trunk)); n++) {
         uint32_t next = u32(p), leaves = u32(p + 4);
         if (leaves > pages->usable / 4 - 2) /* not a trunk */

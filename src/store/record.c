@@ -129,7 +129,7 @@ void record_iterator_init(struct record_iterator *it, struct pages *pages, uint3
 
 /* A cell as far as its page holds it. */
 struct cell {
-    uint64_t bytes;     /* of the record */
+    uint64_t bytes; /* of the record */
     int64_t rowid;
     struct slice local; /* its beginning */
     uint32_t overflow;  /* 0: it is whole */

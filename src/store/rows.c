@@ -25,14 +25,11 @@ static const struct {
     bool index;
     const char *columns;
 } shapes[] = {
-    {ROW_BATCH, false, "niiiiiiiib"},
-    {ROW_STREAM, false, "ntiiii"},
+    {ROW_BATCH, false, "niiiiiiiib"}, {ROW_STREAM, false, "ntiiii"},
     {ROW_STREAM, false, "ntiii"}, /* format 1 */
-    {ROW_RANGE, false, "ntitixy"},
-    {ROW_BOOT, false, "ntxx"},
+    {ROW_RANGE, false, "ntitixy"},    {ROW_BOOT, false, "ntxx"},
     {ROW_BOOT, false, "ntx"}, /* format 1, without base_us */
-    {ROW_MARK, false, "ni"},
-    {ROW_EPOCH, true, "iit"},
+    {ROW_MARK, false, "ni"},          {ROW_EPOCH, true, "iit"},
     {ROW_META, true, "tv"},
 };
 
@@ -94,6 +91,12 @@ static bool is_offset(int64_t offset)
     return offset >= 0 && (uint64_t)offset <= BATCH_OFFSET_MAX;
 }
 
+/* Of bytes that were ever stored. */
+static bool is_sum(int64_t bytes)
+{
+    return bytes >= 0 && bytes < INT64_C(1) << 60;
+}
+
 static bool is_printable(struct slice text, size_t max)
 {
     if (!text.len || text.len > max)
@@ -141,8 +144,7 @@ static bool take_batch(const struct record *record, struct row *ret)
     ret->batch.data = c[BATCH_DATA].bytes;
     ret->batch.crc = batch_row_crc(&row, ret->batch.data);
     if (ret->batch.crc != (uint64_t)c[BATCH_CRC].integer || row.n < 1 || row.n > UINT32_MAX ||
-        row.raw_bytes < 1 ||
-        batch_key_offset(row.key) + (uint64_t)row.n > BATCH_OFFSET_MAX)
+        row.raw_bytes < 1 || batch_key_offset(row.key) + (uint64_t)row.n > BATCH_OFFSET_MAX)
         ret->kind = ROW_BATCH_DAMAGED;
     return true;
 }
@@ -156,7 +158,7 @@ static bool take_stream(const struct record *record, struct row *ret)
     ret->stream.end_bytes = (uint64_t)c[3].integer;
     ret->stream.end_stored = (uint64_t)c[4].integer;
     return is_stream_id(record->rowid) && is_stream_name(c[1].bytes) && is_offset(c[2].integer) &&
-           c[3].integer >= 0 && c[4].integer >= 0;
+           is_sum(c[3].integer) && is_sum(c[4].integer);
 }
 
 static bool take_range(const struct record *record, struct row *ret)
@@ -211,7 +213,8 @@ static bool take_keyed(const struct record *record, struct row *ret)
  * of the streams. */
 static bool is_numeric_key(struct slice key)
 {
-    static const char *const keys[] = {"clean", "run_us", "run", "written_bytes", "syncs"};
+    static const char *const keys[] = {"clean",         "run_us", "run",
+                                       "written_bytes", "syncs",  "cursors_lost"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (slice_equal_string(key, keys[i]))
             return true;
