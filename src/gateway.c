@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "gateway_audit.h"
 #include "gateway_config.h"
 #include "gateway_reload.h"
 #include "gateway_uplinks.h"
@@ -27,7 +28,7 @@ enum {
     TICK_US = 20 * 1000,              /* while shutting down */
     UPLINK_STOP_MAX_US = 5000 * 1000, /* for the last acknowledgements of the upstreams */
     RECEIPTS_MAX_US = 5000 * 1000,    /* for the last commit and its acknowledgements */
-    MEMORY_US = 5000 * 1000,          /* between looks at what the heap holds for nothing */
+    MEMORY_US = 5000 * 1000,          /* between looks at the heap, and at the store's health */
     SIGNALS = 3
 };
 
@@ -53,6 +54,7 @@ struct gateway {
     struct loop_timer *tick, *watchdog, *memory;
     uint64_t commits_seen; /* when memory was last given back */
     enum gateway_stage stage;
+    bool restart; /* when stopped */
     int64_t stage_since_us, started_us, config_loaded_us;
     struct gateway_restart_keys restart_keys;
     char data_dir[GATEWAY_PATH_MAX_BYTES];
@@ -114,6 +116,7 @@ static int gateway_build(struct gateway *g, struct error *error)
         .route = g->route,
         .clock = &clock_system,
         .limits = gateway_group_limits(config),
+        .alarms = &config->alarms,
     };
     if ((r = pipeline_new(&pipeline_options, &g->pipeline)) || (r = loop_new(&g->loop)))
         return r;
@@ -189,6 +192,7 @@ static void gateway_reload(void *data)
         log_error("gateway", "reload refused, the old configuration stays",
                   "where=\"%s\" what=\"%s\" fix=\"%s\"", error.where, error.what, error.mend);
         metric_add(metric_process(), METRIC_RELOADS_REFUSED, 1);
+        gateway_audit(pipeline_queue(g->pipeline), "signal", "reload", "refused", error.what);
         supervisor_notify("READY=1");
         return;
     }
@@ -205,6 +209,7 @@ static void gateway_reload(void *data)
     g->config = next;
     g->config_loaded_us = clock_now(&clock_system).wall_us;
     metric_add(metric_process(), METRIC_RELOADS_OK, 1);
+    gateway_audit(pipeline_queue(g->pipeline), "signal", "reload", "ok", next->path);
     log_info("gateway", "configuration reloaded", "file=\"%s\" restart_required=%zu",
              next->path ? next->path : "", g->restart_keys.count);
     supervisor_notify("READY=1");
@@ -216,10 +221,22 @@ static void gateway_set_stage(struct gateway *g, enum gateway_stage stage)
     g->stage_since_us = clock_monotonic_us(&clock_system);
 }
 
+static void gateway_begin_stop(struct gateway *g)
+{
+    edge_stop_reading(g->edge);
+    gateway_uplinks_request_stop(g->uplinks);
+    gateway_set_stage(g, GATEWAY_STOPPING_UPLINKS);
+    (void)loop_timer_start(g->tick, 0);
+}
+
 /* SIGTERM, SIGINT; the second one does not wait for anything. */
 static void gateway_stop(void *data)
 {
     struct gateway *g = data;
+    if (g->restart) { /* it was stopping already, for another reason */
+        g->restart = false;
+        return;
+    }
     if (g->stage != GATEWAY_RUNNING) {
         log_warn("gateway", "second signal: stopping at once", "");
         loop_break(g->loop);
@@ -227,10 +244,19 @@ static void gateway_stop(void *data)
     }
     log_info("gateway", "stopping", "");
     supervisor_notify("STOPPING=1");
-    edge_stop_reading(g->edge);
-    gateway_uplinks_request_stop(g->uplinks);
-    gateway_set_stage(g, GATEWAY_STOPPING_UPLINKS);
-    (void)loop_timer_start(g->tick, 0);
+    gateway_begin_stop(g);
+}
+
+/* A damaged store is salvaged by opening it, which is done by the next gateway. What was not
+ * acknowledged stays with its senders. */
+static void gateway_look_for_damage(struct gateway *g)
+{
+    if (g->stage != GATEWAY_RUNNING || !pipeline_store_damaged(g->pipeline))
+        return;
+    log_error("gateway", "the store is damaged: starting anew to salvage it", "data_dir=\"%s\"",
+              g->data_dir);
+    g->restart = true;
+    gateway_begin_stop(g);
 }
 
 /* Drives the stages of the shutdown; while running it replaces upstreams that a reload changed. */
@@ -281,6 +307,7 @@ static void gateway_give_back_memory(void *data)
     if (commits != g->commits_seen)
         heap_give_back();
     g->commits_seen = commits;
+    gateway_look_for_damage(g);
     (void)loop_timer_start(g->memory, MEMORY_US);
 }
 
@@ -327,6 +354,7 @@ int gateway_run(struct gateway *g)
     else
         log_info("gateway", "started on defaults", "version=%s data_dir=\"%s\"", SLUICE_VERSION,
                  g->data_dir);
+    gateway_audit(pipeline_queue(g->pipeline), "system", "start", "ok", g->config->path);
     supervisor_notify("READY=1");
     r = loop_run(g->loop);
     if (r)
@@ -334,10 +362,13 @@ int gateway_run(struct gateway *g)
 
     /* Producers end before the pipeline, the pipeline before what it writes to. */
     gateway_uplinks_join(g->uplinks);
+    gateway_audit(pipeline_queue(g->pipeline), "system", "stop", r ? "failed" : "ok", NULL);
     (void)pipeline_request_stop(g->pipeline);
     pipeline_join(g->pipeline);
     log_info("gateway", "stopped", "");
-    return r ? GATEWAY_EXIT_FAILED : GATEWAY_EXIT_OK;
+    if (r)
+        return GATEWAY_EXIT_FAILED;
+    return g->restart ? GATEWAY_EXIT_RESTART : GATEWAY_EXIT_OK;
 }
 
 struct gateway *gateway_free(struct gateway *g)

@@ -55,14 +55,16 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     uplink_library_init();
     struct error error = ERROR_INIT;
-    struct gateway *gateway = NULL;
-    exit_code = gateway_new(config, &error, &gateway);
-    if (exit_code != GATEWAY_EXIT_OK) {
-        error_print(&error, stderr);
-        return exit_code;
-    }
-    exit_code = gateway_run(gateway);
-    gateway_free(gateway);
+    do {
+        struct gateway *gateway = NULL;
+        exit_code = gateway_new(config, &error, &gateway);
+        if (exit_code != GATEWAY_EXIT_OK) {
+            error_print(&error, stderr);
+            return exit_code;
+        }
+        exit_code = gateway_run(gateway);
+        gateway_free(gateway);
+    } while (exit_code == GATEWAY_EXIT_RESTART);
     return exit_code;
 }
 

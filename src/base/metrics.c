@@ -27,6 +27,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STORE_SHM_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"shm\"", "shm_bytes", "Size of the store's files"),
     [METRIC_STORE_USED_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_used_bytes", NULL, "used_bytes", "Pages of the database in use, free ones not counted"),
     [METRIC_NOTICES_LOST] = ROW(PROCESS, COUNTER, "sluice_store_notices_lost_total", NULL, "notices_lost", "Gap records and other notices of the gateway that could not be stored"),
+    [METRIC_DEAD_LETTERS] = ROW(PROCESS, COUNTER, "sluice_dead_letters_total", NULL, "dead_letters", "Events given up and kept in $dlq with the reason"),
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
     [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),

@@ -46,6 +46,9 @@ void notice_add_number(struct notice *notice, const char *name, uint64_t number)
 void notice_add_null(struct notice *notice, const char *name);
 void notice_add_bool(struct notice *notice, const char *name, bool value);
 
+/* "sluice/<gateway id>/<kind>"; what may not stand in a topic level of a gateway id becomes "_". */
+void notice_topic(const char *gateway_id, const char *kind, char out[NOTICE_TOPIC_MAX_BYTES]);
+
 /* Ends the object and describes it as an event whose device is the gateway; the slices of *ret live
  * as long as notice (the strings given too). 0 or the first failure: BYTES_FULL, -ENOMEM. */
 int notice_finish(struct notice *notice, const char *gateway_id, const struct clock_stamp *stamp,

@@ -21,6 +21,7 @@
 #include "base/queue.h"
 #include "pipeline/group.h"
 
+struct alarms_config;
 struct clock;
 struct pipeline;
 struct route;
@@ -33,6 +34,7 @@ struct pipeline_options {
     struct route *route; /* borrowed, likewise */
     const struct clock *clock;
     struct group_limits limits;
+    const struct alarms_config *alarms; /* borrowed like the store's configuration */
 };
 
 /* kind INGEST_SETTINGS: new limits after a reload. store_config is borrowed until the next settings
@@ -42,6 +44,7 @@ struct pipeline_settings {
     struct queue_item item;
     struct group_limits limits;
     const struct store_config *store_config;
+    const struct alarms_config *alarms; /* borrowed likewise */
 };
 
 /* 0, -ENOMEM, -errno. */
@@ -58,6 +61,10 @@ int pipeline_start(struct pipeline *pipeline); /* 0 or -errno */
  * what the store says about itself (store_gateway_id(), store_epoch()) does not change any more and
  * may be read. Any thread. */
 bool pipeline_store_open(const struct pipeline *pipeline);
+
+/* Whether the store has turned out to be damaged: it takes no more events, or cannot be read, until
+ * it is opened anew. Once true it stays so. Any thread. */
+bool pipeline_store_damaged(const struct pipeline *pipeline);
 
 /* Asks the thread to append what it was given, commit, answer and end. Events that cannot be
  * committed at once are not answered: their senders keep them. */

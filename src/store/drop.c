@@ -15,7 +15,7 @@
 #include "store/notice.h"
 #include "store/range.h"
 
-enum { DROP_SHARE = 64, DROP_MAX_BYTES = 1024 * 1024 };
+enum { DROP_SHARE = 32, DROP_MAX_BYTES = 1024 * 1024 };
 
 static uint64_t enough(const struct stream *stream, uint64_t bytes)
 {

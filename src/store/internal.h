@@ -205,6 +205,10 @@ int file_failure(int r, const char *path,
  * transaction. 0, -errno. */
 int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset);
 
+/* quarantine.c */
+/* Takes note of a result of the writer, which it returns: damage is salvaged by the next opening. */
+int salvage_note(struct store *store, int r);
+
 /* read.c: see there */
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);
 

@@ -372,6 +372,11 @@ const char *store_gateway_id(const struct store *store)
     return store->gateway_id;
 }
 
+uint64_t store_disk_max_bytes(const struct store *store)
+{
+    return (uint64_t)store->config->disk.max_bytes;
+}
+
 const char *store_epoch(const struct store *store)
 {
     return store->epoch;

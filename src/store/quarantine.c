@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@
 #include "store/draft.h"
 #include "store/internal.h"
 #include "store/notice.h"
+#include "store/range.h"
 
 #define MARK_MOVED "moved"
 #define MARK_SALVAGED "salvaged"
@@ -257,6 +259,26 @@ int quarantine_finish(struct quarantine *quarantine, struct error *error)
 int quarantine_request(const char *data_dir)
 {
     return result_trace(make_mark(data_dir, MARK_REQUEST));
+}
+
+int salvage_note(struct store *store, int r)
+{
+    if (r != -EBADMSG || store->needs_salvage)
+        return r;
+    store->needs_salvage = true;
+    log_error("store", "the database is damaged: it has to be opened anew to be salvaged",
+              "path=\"%s\"", store->path);
+    /* Without the mark it is for the opening to notice. */
+    (void)quarantine_request(store->data_dir);
+    return r;
+}
+
+bool store_needs_salvage(struct store *store)
+{
+    for (unsigned i = 0; i < store->cursor_count; i++)
+        if (store->cursors[i].feed && atomic_load(&store->cursors[i].feed->damaged))
+            (void)salvage_note(store, -EBADMSG);
+    return store->needs_salvage;
 }
 
 bool quarantine_requested(const char *data_dir)

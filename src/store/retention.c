@@ -269,9 +269,8 @@ static int vacuum(struct store *store, bool *ret_more)
     return result_trace(unsynced_end(store, r));
 }
 
-int store_maintain(struct store *store, bool *ret_more)
+static int maintain(struct store *store, bool *ret_more)
 {
-    assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
     int r = checkpoint_step(store, ret_more);
@@ -288,4 +287,10 @@ int store_maintain(struct store *store, bool *ret_more)
         *ret_more = *ret_more || more;
     }
     return store->vacuum && !*ret_more ? result_trace(vacuum(store, ret_more)) : 0;
+}
+
+int store_maintain(struct store *store, bool *ret_more)
+{
+    assert(store_is_open(store));
+    return result_trace(salvage_note(store, maintain(store, ret_more)));
 }

@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "event/event.h"
+#include "event/letter.h"
 
 enum { REASON_QUOTA_EXCEEDED = 0x97 };
 
@@ -59,13 +60,67 @@ bool sender_switch_live(struct uplink *u)
 static void skip(struct uplink *u, struct uplink_range *r, uint64_t offset, uint64_t end,
                  const char *why)
 {
-    if (offset < r->lane.next)
-        end = offset + 1;
     log_error("uplink", "events not forwarded",
               "upstream=%s stream=%s from=%" PRIu64 " to=%" PRIu64 " reason=\"%s\"",
               u->config->name, r->range->stream_name, offset, end - 1, why);
     metric_add(u->metrics, METRIC_UPSTREAM_SKIPPED_EVENTS, end - offset);
     lane_skip(&r->lane, offset, end);
+}
+
+/* What the gateway has to tell about itself is not told about in turn: it would go on for ever. */
+static bool own_stream(const struct uplink_range *r)
+{
+    return r->range->stream_name[0] == '$';
+}
+
+static int post(struct uplink *u, struct queue_item *item)
+{
+    int r = queue_push(u->pipeline, &item);
+    if (item)
+        item->free(item);
+    return r == QUEUE_CLOSED ? 0 : r;
+}
+
+/* An event that this upstream will never take: kept as a dead letter, then passed over. The letter
+ * goes through the pipeline's queue before the cursor moves beyond the event, so both are in one
+ * commit or the cursor comes later. 0 or -errno: nothing was passed over. */
+static int bury(struct uplink *u, struct uplink_range *r, const struct event *event,
+                uint64_t offset, const char *why)
+{
+    struct dead_letter *letter = NULL;
+    int result = own_stream(r) ? 0
+                               : dead_letter_new(event, r->range->stream_name, offset, why,
+                                                 u->config->name, &letter);
+    if (!result && letter)
+        result = post(u, &letter->item);
+    if (result)
+        return result_trace(result);
+    skip(u, r, offset, offset + 1, why);
+    return 0;
+}
+
+/* Events that the store has lost: a gap record, unless it was written when they were. */
+static int pass_hole(struct uplink *u, struct uplink_range *r, uint64_t offset, uint64_t end,
+                     bool damaged)
+{
+    if (offset < r->lane.next)
+        end = offset + 1;
+    struct notice_item *gap = NULL;
+    int result = damaged && !own_stream(r) ? notice_item_new(NOTICE_GAP, &gap) : 0;
+    if (gap) {
+        notice_add_text(&gap->notice, "stream", r->range->stream_name);
+        notice_add_number(&gap->notice, "from", offset);
+        notice_add_number(&gap->notice, "to", end);
+        notice_add_number(&gap->notice, "count", end - offset);
+        notice_add_text(&gap->notice, "reason", "damaged");
+        notice_add_text(&gap->notice, "upstream", u->config->name);
+        result = post(u, &gap->item);
+    }
+    if (result)
+        return result_trace(result);
+    skip(u, r, offset, end,
+         damaged ? "damaged in the store" : "removed before they were forwarded");
+    return 0;
 }
 
 static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
@@ -99,10 +154,8 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         : envelope_packet_bytes(&u->envelope, u->mqtt5) > u->limits.maximum_packet_bytes
             ? "larger than the upstream takes"
             : NULL;
-    if (why) {
-        skip(u, r, offset, offset + 1, why);
-        return 0;
-    }
+    if (why)
+        return bury(u, r, event, offset, why);
     unsigned slot = lane_sent(&r->lane, offset);
     r->weights[slot].record_bytes = r->supply.event_bytes;
     r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
@@ -112,11 +165,32 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         return 0;
     }
     lane_withdraw(&r->lane, slot);
-    if (sent == CLIENT_UNSENDABLE) {
-        skip(u, r, offset, offset + 1, "refused by the client library");
-        return 0;
-    }
+    if (sent == CLIENT_UNSENDABLE)
+        return bury(u, r, event, offset, "refused by the client library");
     return sent == CLIENT_BUSY ? SEND_FULL : sent == CLIENT_GONE ? SEND_LOST : sent;
+}
+
+/* 0 if posted; a queue outcome or -ENOMEM: try again later. */
+static int post_cursor(struct uplink *u, unsigned index)
+{
+    struct uplink_range *r = &u->ranges[index];
+    struct queue_item *item = NULL;
+    int result = range_cursor_move_new(u->feed, index, r->lane.cursor,
+                                       r->lane.acknowledged - r->posted_acknowledged, &item);
+    if (result)
+        return result;
+    result = queue_push(u->pipeline, &item);
+    if (item)
+        item->free(item);
+    return result;
+}
+
+/* Pages of the database cannot be read, and will not be until the gateway salvages it. The pipeline
+ * learns of it by a cursor move, which wakes it up. */
+static void report_damage(struct uplink *u, unsigned index)
+{
+    atomic_store(&u->feed->damaged, true);
+    (void)post_cursor(u, index);
 }
 
 /* One step of one stream: a message, or something passed over. */
@@ -126,23 +200,19 @@ static int send_one(struct uplink *u, unsigned index, int64_t now_us)
     uint64_t head = r->seen_head = head_of(r), offset, skip_to = 0;
     if (r->pause_us > now_us || !lane_wants(&r->lane, head, &offset))
         return SEND_NOTHING;
-    if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX) {
-        skip(u, r, offset, offset + 1, "refused by the upstream");
-        return 0;
-    }
     const struct event *event;
     int found = supply_get(&r->supply, u->reader, offset, head, &event, &skip_to);
     switch (found) {
     case 0:
+        if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX)
+            return bury(u, r, event, offset, "refused by the upstream");
         return send_event(u, index, event, offset);
     case SUPPLY_NONE:
         return SEND_NOTHING;
     case SUPPLY_GONE:
-        skip(u, r, offset, skip_to, "removed by retention before it was forwarded");
-        return 0;
+        return pass_hole(u, r, offset, skip_to, false);
     case SUPPLY_DAMAGED:
-        skip(u, r, offset, skip_to, "damaged in the store");
-        return 0;
+        return pass_hole(u, r, offset, skip_to, true);
     default:
         return found < 0 ? found : result_origin(-EIO);
     }
@@ -170,6 +240,8 @@ int sender_fill(struct uplink *u, int64_t now_us)
                       u->ranges[index].range->stream_name, r);
             metric_set_trouble(u->metrics, "events cannot be read from the store");
             u->ranges[index].pause_us = now_us + UPLINK_STORE_RETRY_US;
+            if (r == -EBADMSG)
+                report_damage(u, index);
         }
         idle = r ? idle + 1 : 0;
     }
@@ -225,21 +297,6 @@ void sender_lose(struct uplink *u)
         supply_clear(&u->ranges[i].supply);
         u->ranges[i].pause_us = 0;
     }
-}
-
-/* 0 if posted; a queue outcome or -ENOMEM: try again later. */
-static int post_cursor(struct uplink *u, unsigned index)
-{
-    struct uplink_range *r = &u->ranges[index];
-    struct queue_item *item = NULL;
-    int result = range_cursor_move_new(u->feed, index, r->lane.cursor,
-                                       r->lane.acknowledged - r->posted_acknowledged, &item);
-    if (result)
-        return result;
-    result = queue_push(u->pipeline, &item);
-    if (item)
-        item->free(item);
-    return result;
 }
 
 bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)

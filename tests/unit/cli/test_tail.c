@@ -282,9 +282,9 @@ static void test_streams_are_listed(void **state)
     append("alerts", &event);
     assert_int_equal(store_commit(store), 0);
     assert_int_equal(streams(false), CLI_OK);
-    assert_memory_equal(printed, "STREAM  FIRST  NEXT  EVENTS  ", 29);
-    assert_non_null(strstr(printed, "\nevents      0    25      25  "));
-    assert_non_null(strstr(printed, "\nalerts      0     1       1  "));
+    assert_memory_equal(printed, "STREAM    FIRST  NEXT  EVENTS  ", 31);
+    assert_non_null(strstr(printed, "\nevents        0    25      25  "));
+    assert_non_null(strstr(printed, "\nalerts        0     1       1  "));
     assert_int_equal(streams(true), CLI_OK);
     assert_non_null(strstr(printed, "{\"stream\":\"events\",\"first_offset\":0,\"next_offset\":25,"
                                     "\"events\":25,\"bytes\":"));

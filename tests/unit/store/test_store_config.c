@@ -15,7 +15,7 @@ static void test_the_defaults_are_those_of_the_design(void **state)
     assert_true(c->commit.max_delay_us == 0);
     assert_true(c->commit.max_events == 10000);
     assert_true(c->commit.max_bytes == 4 << 20);
-    assert_int_equal(c->streams.count, 1);
+    assert_int_equal(c->streams.count, 4);
     const struct store_stream_config *named = store_config_stream(c, "events");
     const struct store_stream_config *unnamed = store_config_stream(c, "whatever");
     assert_string_equal(named->name, "events");
@@ -33,7 +33,8 @@ static void test_events_stays_beside_the_streams_given(void **state)
     struct fixture *f = *state;
     fixture_configure(f, "{\"streams\": {\"alerts\": {\"max_bytes\": \"1MiB\", \"max_age\": 0,"
                          " \"when_full\": \"reject\"}}}");
-    assert_int_equal(f->config.streams.count, 2);
+    assert_int_equal(f->config.streams.count, 5);
+    assert_true(store_config_stream(&f->config, "$gateway")->max_bytes == 16 << 20);
     assert_true(store_config_stream(&f->config, "events")->max_bytes == 512 << 20);
     const struct store_stream_config *s = store_config_stream(&f->config, "alerts");
     assert_true(s->max_bytes == 1 << 20 && s->max_age_us == 0);
