@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/recover.h"
 #include "cli/status.h"
 #include "cli/streams.h"
 #include "cli/tail.h"
@@ -186,6 +187,17 @@ static int run_tail(const struct cli_command *command, int argc, char **argv)
     return exit_code;
 }
 
+static int run_recover(const struct cli_command *command, int argc, char **argv)
+{
+    bool check = false;
+    const struct cli_option options[] = {
+        {"--check", NULL, CLI_FLAG, &check, NULL, "only read, and say what is damaged"}};
+    struct cli_arguments arguments = {
+        .options = options, .option_count = 1, .positional_min = 1, .positional_max = 1};
+    int exit_code = read_arguments(&arguments, command, argc, argv);
+    return exit_code >= 0 ? exit_code : cli_recover(arguments.positionals[0], check, stdout);
+}
+
 static int run_version(const struct cli_command *command, int argc, char **argv)
 {
     (void)command;
@@ -205,6 +217,7 @@ static const struct cli_command commands[] = {
     {"streams", "[-c FILE] [--json]", "list the streams of the store", run_streams},
     {"tail", "[-c FILE] [-f OFFSET] [-n N] STREAM", "print events of a stream as JSON lines",
      run_tail},
+    {"recover", "[--check] DATA_DIR", "salvage a damaged store while no gateway runs", run_recover},
     {"version", "", "print the version", run_version},
     {"help", "", "print this list", run_help},
 };

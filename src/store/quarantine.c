@@ -44,12 +44,13 @@
 
 enum {
     QUARANTINES_MAX = 64,
+    ROOM_MORE_BYTES = 1024 * 1024, /* that much more than what did not suffice */
     PATH_BYTES = STORE_PATH_MAX_BYTES + QUARANTINE_NAME_MAX_BYTES, /* of a quarantine */
     FILE_BYTES = PATH_BYTES + QUARANTINE_NAME_MAX_BYTES            /* of what is in it */
 };
 
 static const char *const names[] = {STORE_FILE_NAME, STORE_FILE_NAME "-wal",
-                                   STORE_FILE_NAME "-shm"};
+                                    STORE_FILE_NAME "-shm"};
 
 static void path_of(const char *directory, const char *name, char path[FILE_BYTES])
 {
@@ -202,7 +203,7 @@ static int salvage(struct quarantine *quarantine, const char *directory)
         return result_origin(-ENOSPC);
     int r = salvage_copy(directory, draft, strrchr(directory, '/') + 1, &quarantine->report);
     if (r == -ENOSPC && available < UINT64_MAX)
-        quarantine->needs_bytes = available + 1;
+        quarantine->needs_bytes = available + available / 16 + ROOM_MORE_BYTES;
     return r ? result_trace(r) : result_trace(file_publish(draft, path));
 }
 

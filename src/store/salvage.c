@@ -4,6 +4,7 @@
  */
 #include "store/salvage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -141,20 +142,21 @@ bool salvage_recognises(int database_fd, int log_fd)
     return found;
 }
 
-int salvage_lock(const char *data_dir, struct error *error, int *ret)
+int salvage_lock(const char *data_dir, char ret_path[SALVAGE_PATH_MAX_BYTES], struct error *error,
+                 int *ret)
 {
+    static_assert((int)SALVAGE_PATH_MAX_BYTES == (int)STORE_PATH_MAX_BYTES, "one is the other");
+    int n = snprintf(ret_path, SALVAGE_PATH_MAX_BYTES, "%s/" STORE_FILE_NAME, data_dir);
+    if (n < 0 || n >= SALVAGE_PATH_MAX_BYTES - QUARANTINE_NAME_MAX_BYTES)
+        return file_failure(result_origin(-ENAMETOOLONG), data_dir, error);
     return file_lock_directory(data_dir, error, ret);
 }
 
 int salvage_run(const char *data_dir, bool force, struct error *error, struct salvage_report *ret)
 {
     struct quarantine quarantine = {.data_dir = data_dir};
-    char path[STORE_PATH_MAX_BYTES];
-    int n = snprintf(path, sizeof(path), "%s/" STORE_FILE_NAME, data_dir);
-    if (n < 0 || (size_t)n >= sizeof(path) - QUARANTINE_NAME_MAX_BYTES) {
-        (void)file_failure(-ENAMETOOLONG, data_dir, error);
-        return result_origin(-ENAMETOOLONG);
-    }
+    char path[STORE_PATH_MAX_BYTES]; /* which fits: salvage_lock() saw to it */
+    snprintf(path, sizeof(path), "%s/" STORE_FILE_NAME, data_dir);
     int r = quarantine_finish(&quarantine, error);
     if (r == QUARANTINE_NONE) {
         r = file_identify(path, error);

@@ -28,9 +28,11 @@ int salvage_copy(const char *directory, const char *draft, const char *label,
  * the first megabytes at most. */
 bool salvage_recognises(int database_fd, int log_fd);
 
-/* Takes the lock of a data directory that exists. *ret: a descriptor to be closed. 0; STORE_LOCKED
- * and other outcomes of store_open(), -errno, error filled. */
-int salvage_lock(const char *data_dir, struct error *error, int *ret);
+/* Takes the lock of a data directory that exists and says where its database is. *ret: a descriptor
+ * to be closed. 0; STORE_LOCKED and other outcomes of store_open(), -errno, error filled. */
+enum { SALVAGE_PATH_MAX_BYTES = 4096 };
+int salvage_lock(const char *data_dir, char ret_path[SALVAGE_PATH_MAX_BYTES], struct error *error,
+                 int *ret);
 
 /* What the daemon does at its start with a damaged database, or with a quarantine that was
  * interrupted; force: also with one that seems sound. 0: done, ret filled; SALVAGE_NOTHING: nothing
