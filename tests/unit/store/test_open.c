@@ -257,7 +257,7 @@ static void test_a_log_without_its_database_is_damage_not_a_new_start(void **sta
     fixture_open(f);
     snprintf(path, sizeof(path), "%s/quarantine-1/sluice.db-wal", f->data_dir);
     assert_int_equal(access(path, F_OK), 0);
-    fixture_expect(f, fixture_stream(f, "recovered-1"), 0, 0, 5);
+    fixture_expect(f, fixture_stream(f, "events"), 0, 0, 5);
 }
 
 static void test_a_full_disk_at_the_start_may_be_tried_again(void **state)
@@ -373,6 +373,9 @@ static void test_every_statement_on_batches_goes_by_the_key(void **state)
             fail_msg("%s: %s", sql_text[i], sqlite3_errmsg(db));
         while (sqlite3_step(statement) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(statement, 3);
+            /* Salvage goes through the small tables once. */
+            if (i >= SQL_SALVAGE_BATCH && i <= SQL_SALVAGE_SETTLED && !strstr(step, "batch"))
+                continue;
             if (strstr(step, "SCAN") || strstr(step, "TEMP B-TREE"))
                 fail_msg("%s: %s", sql_text[i], step);
             seen += strstr(step, "SEARCH batch USING INTEGER PRIMARY KEY") != NULL;
