@@ -58,6 +58,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STREAM_EVICTED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_evicted_events_total", NULL, "evicted_events", "Sent events that retention removed"),
     [METRIC_STREAM_DROPPED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_dropped_events_total", NULL, "dropped_events", "Events dropped before every upstream had them (when_full drop_oldest); gap records tell which"),
     [METRIC_STREAM_FULL] = ROW(STREAM, GAUGE, "sluice_stream_full", NULL, "full", "1 while the stream takes nothing because max_bytes holds unsent events"),
+    [METRIC_STREAM_REPACKED_BATCHES] = ROW(STREAM, COUNTER, "sluice_stream_repacked_batches_total", NULL, "repacked_batches", "Small batches that were re-packed into larger ones"),
 
     [METRIC_UPSTREAM_CONNECTED] = ROW(UPSTREAM, GAUGE, "sluice_upstream_connected", NULL, "connected", "1 while connected"),
     [METRIC_UPSTREAM_CONNECTS] = ROW(UPSTREAM, COUNTER, "sluice_upstream_connects_total", NULL, "connects", "Connections established"),
@@ -75,6 +76,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_RANGE_NEXT_OFFSET] = ROW(RANGE, GAUGE, "sluice_range_next_offset", NULL, "next_offset", "First offset the upstream has not acknowledged"),
     [METRIC_RANGE_LAG_EVENTS] = ROW(RANGE, GAUGE, "sluice_range_lag_events", NULL, "lag_events", "Events stored and not yet acknowledged by the upstream"),
     [METRIC_RANGE_LAG_BYTES] = ROW(RANGE, GAUGE, "sluice_range_lag_bytes", NULL, "lag_bytes", "Record bytes stored and not yet acknowledged by the upstream"),
+    [METRIC_RANGE_OLDEST_UNSENT] = ROW(RANGE, SECONDS_GAUGE, "sluice_range_oldest_unsent_timestamp_seconds", NULL, "oldest_unsent_timestamp", "Unix time at which the oldest event that the upstream has not acknowledged was received; 0: there is none"),
 };
 /* clang-format on */
 

@@ -21,7 +21,8 @@ enum metric_group {
 enum metric_type {
     METRIC_COUNTER,
     METRIC_GAUGE,
-    METRIC_SECONDS_COUNTER /* kept in microseconds */
+    METRIC_SECONDS_COUNTER, /* kept in microseconds */
+    METRIC_SECONDS_GAUGE    /* likewise */
 };
 
 enum metric {
@@ -73,6 +74,7 @@ enum metric {
     METRIC_STREAM_EVICTED_EVENTS,
     METRIC_STREAM_DROPPED_EVENTS,
     METRIC_STREAM_FULL,
+    METRIC_STREAM_REPACKED_BATCHES,
     /* upstream */
     METRIC_UPSTREAM_CONNECTED,
     METRIC_UPSTREAM_CONNECTS,
@@ -90,6 +92,7 @@ enum metric {
     METRIC_RANGE_NEXT_OFFSET,
     METRIC_RANGE_LAG_EVENTS,
     METRIC_RANGE_LAG_BYTES,
+    METRIC_RANGE_OLDEST_UNSENT,
     METRIC_COUNT
 };
 

@@ -440,6 +440,8 @@ static void pipeline_maintain(struct pipeline *p)
     if (!p->maintain || p->state == PIPELINE_CLOSED)
         return;
     int r = store_maintain(p->store, &p->maintain);
+    if (!r && !p->maintain && !p->waiting.first && !queue_bytes(&p->queue))
+        r = store_repack(p->store, &p->maintain);
     if (r) {
         log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
         p->maintain = false;

@@ -52,15 +52,20 @@ struct stream {
     /* Where sent_cursor lies in cumulative stored bytes; looked up when the stream gets full. */
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
+    uint64_t sent_taken; /* at least so many of stored_bytes lie before sent_cursor */
     bool full;
     uint64_t drop_to;      /* unsent events below go with the next commit; 0: none */
     uint64_t drop_noticed; /* as far as gap records for them are appended */
     uint64_t drop_bytes;   /* stored bytes that frees, at least */
-    uint64_t drop_rest_stored, drop_rest_bytes; /* stored bytes left then; record bytes before */
+    /* Once they are deleted: stored bytes that are left, slack, record bytes before. */
+    uint64_t drop_rest_stored, drop_rest_slack, drop_rest_bytes;
     bool over;            /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
     int64_t age_due_us; /* running time from which on the marks are asked again */
+    /* Re-packing goes on at an offset once so many record bytes are there; see repack.c. */
+    bool repack_known;
+    uint64_t repack_offset, repack_due_bytes;
     struct metric_set *metrics;
 };
 
@@ -170,16 +175,34 @@ int commit_write(struct store *store);
 void commit_finish(struct store *store);
 int commit_cursors(struct store *store); /* the moves waiting alone. 0, -errno */
 void commit_drop_segments(struct store *store);
+/* The form in which records are stored, and its codec: records itself, or store->packed. */
+struct slice commit_compress(struct store *store, const struct bytes *records, int64_t *ret_codec);
+/* Inserts a row, in a transaction. 0, -errno. */
+int commit_write_row(struct store *store, const struct batch_row *row, struct slice data);
 
 /* retention.c */
 /* Makes commits synced again if sync_lowered; nothing may be committed before that. 0, -errno. */
 int retention_restore_sync(struct store *store);
 int64_t retention_run_us(const struct store *store); /* accumulated running time */
+/* A transaction whose commit writes the log without syncing it: what a power cut may take because
+ * it is made again. The end commits, or rolls back if r is a failure already; it returns the first
+ * failure. Where the sync cannot be restored, store_commit() tries again and commits nothing
+ * before. */
+int retention_unsynced_begin(struct store *store);
+int retention_unsynced_end(struct store *store, int r);
 /* One step for a stream; an own transaction, not synced. 0, -errno; *ret_more: again. */
 int retention_evict(struct store *store, struct stream *stream, bool *ret_more);
 /* Stored bytes of the stream before offset, cumulative. 0, -errno. */
 int retention_stored_before(struct store *store, struct stream *stream, uint64_t offset,
                             uint64_t *ret);
+
+/* repack.c: where rows were re-packed, end_stored counts more than is there (column slack). */
+/* What stays of slack when counting begins at after instead of at before (both as end_stored
+ * counts) and the rows between take bytes: their slack does not count any more. */
+uint64_t repack_slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes);
+/* A lower bound of the stored bytes of the rows below offset. 0, -errno. */
+int repack_taken_before(struct store *store, const struct stream *stream, uint64_t offset,
+                        uint64_t *ret);
 
 /* checkpoint.c */
 void checkpoint_init(struct store *store); /* from now on the store knows the WAL's size */
@@ -201,9 +224,10 @@ int file_create(const char *path, struct error *error);   /* an empty database o
 int file_failure(int r, const char *path,
                  struct error *error); /* -errno -> outcome, error filled */
 
-/* A deletion of all batches of the stream below end_offset with what belongs to them; in a
- * transaction. 0, -errno. */
-int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset);
+/* A deletion of all batches of the stream below end_offset with what belongs to them; slack is what
+ * the stream has then. In a transaction. 0, -errno. */
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
+                     uint64_t slack);
 
 /* quarantine.c */
 /* Takes note of a result of the writer, which it returns: damage is salvaged by the next opening. */

@@ -81,6 +81,9 @@ UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4, slack = ?5 
 UPDATE stream SET slack = ?2 WHERE id = ?1;
 -- name: epoch_insert
 INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
+-- name: epoch_after
+SELECT first_offset FROM epoch WHERE stream = ?1 AND first_offset > ?2
+ORDER BY first_offset LIMIT 1;
 
 -- name: batch_insert
 INSERT INTO batch(key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data)
@@ -93,6 +96,8 @@ SELECT key, n, end_bytes, end_stored, length(data) FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_walk
 SELECT key, n, end_stored, length(data) FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
+-- name: batch_walk_back
+SELECT key, raw_bytes FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC;
 -- name: batch_delete
 DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_read_at
@@ -101,6 +106,9 @@ WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_read_after
 SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+-- name: batch_read_all
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_key_after
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
@@ -113,6 +121,8 @@ UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 
 -- name: boot_last
 SELECT id FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+-- name: boot_after
+SELECT first_key FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
 -- name: boot_insert
 INSERT OR REPLACE INTO boot(first_key, id) VALUES(?1, ?2);
 -- name: boot_trim
@@ -121,6 +131,8 @@ DELETE FROM boot WHERE first_key >= ?1 AND first_key <
 
 -- name: mark_last
 SELECT key, run_us FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: mark_after
+SELECT key FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1 OFFSET ?3;
 -- name: mark_aged
 SELECT max(key) FROM mark WHERE key BETWEEN ?1 AND ?2 AND run_us <= ?3;
 -- name: mark_insert

@@ -127,6 +127,11 @@ int store_maintain(struct store *store, bool *ret_more);
  * has to be closed and opened anew, which sets it aside and salvages it; nothing else mends it. */
 bool store_needs_salvage(struct store *store);
 
+/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has nothing
+ * left and nobody waits. Does nothing while events wait for their commit. 0 or -errno (those
+ * batches stay as they are). *ret_more: there is more to do. */
+int store_repack(struct store *store, bool *ret_more);
+
 /* Takes over new limits and policies after a reload; config replaces the one of store_new(). */
 void store_reconfigure(struct store *store, const struct store_config *config);
 

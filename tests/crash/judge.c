@@ -102,7 +102,32 @@ static bool go_on(struct store *store, const struct state *state)
     return r ? bad("commit: %s", strerror(-r)) : true;
 }
 
-static bool check_file(const char *path)
+/* What a stream is said to take is what its rows take. */
+static bool check_accounts(sqlite3 *db, struct store_reader *reader)
+{
+    bool ok = true;
+    for (unsigned i = 0; ok && i < LIFE_STREAMS; i++) {
+        struct store_stream_info info;
+        sqlite3_stmt *statement = NULL;
+        int r = store_read_stream(reader, life_streams[i], &info);
+        if (r)
+            return r == -ENOENT || bad("stream %s: %s", life_streams[i], strerror(-r));
+        ok = sqlite3_prepare_v2(db, "SELECT sum(length(data) + 64) FROM batch WHERE key >> 48 = ?1",
+                                -1, &statement, NULL) == SQLITE_OK &&
+             sqlite3_bind_int64(statement, 1, info.stream) == SQLITE_OK &&
+             sqlite3_step(statement) == SQLITE_ROW;
+        uint64_t taken = ok ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+        if (!ok)
+            bad("accounts: %s", sqlite3_errmsg(db));
+        else if (taken != info.stored_bytes)
+            ok = bad("stream %s: takes %llu bytes, said are %llu", life_streams[i],
+                     (unsigned long long)taken, (unsigned long long)info.stored_bytes);
+        sqlite3_finalize(statement);
+    }
+    return ok;
+}
+
+static bool check_file(const char *path, struct store_reader *reader)
 {
     sqlite3 *db;
     sqlite3_stmt *statement = NULL;
@@ -115,6 +140,7 @@ static bool check_file(const char *path)
     if (!ok)
         bad("integrity_check: %s", text);
     sqlite3_finalize(statement);
+    ok = ok && check_accounts(db, reader);
     sqlite3_close(db);
     return ok;
 }
@@ -142,7 +168,7 @@ static bool read_all(const struct history *h, const char *directory, bool thorou
     for (unsigned i = 0; ok && i < LIFE_STREAMS; i++)
         ok = read_stream(h, reader, i, state);
     ok = ok && read_cursors(store, state) && go_on(store, state) &&
-         (!thorough || check_file(store_path(store)));
+         (!thorough || check_file(store_path(store), reader));
     store_reader_close(reader);
     store_free(store);
     config_section_deinit(&store_section, &config);

@@ -333,6 +333,23 @@ static void maintain(struct life *life)
     bool more = true;
     for (unsigned i = 0; i < 8 && more; i++)
         must(store_maintain(life->store, &more) == 0, "maintain");
+    more = true;
+    for (unsigned i = 0; i < 8 && more; i++)
+        must(store_repack(life->store, &more) == 0, "repack");
+}
+
+/* A quiet stream: an event a commit, until some of them make a block. */
+static void trickle(struct life *life)
+{
+    unsigned stream = (unsigned)dice_below(&life->dice, 2);
+    unsigned count = 16 + (unsigned)dice_below(&life->dice, 16);
+    for (unsigned i = 0; i < count; i++) {
+        append(life, stream, 100 + (uint32_t)dice_below(&life->dice, 200), true);
+        commit(life, false);
+        if (dice_one_in(&life->dice, 8))
+            move_cursor(life);
+    }
+    maintain(life);
 }
 
 static void shrink(struct life *life)
@@ -362,6 +379,8 @@ static void step(struct life *life)
     } else if (fate < 21) {
         live_close(life);
         live_open(life);
+    } else if (fate < 23) {
+        trickle(life);
     } else {
         unsigned streams = 1 + (unsigned)dice_below(d, 3);
         for (unsigned i = 0; i < streams; i++)

@@ -17,6 +17,7 @@
 #include "config/read.h"
 #include "event/event.h"
 #include "event/ingest.h"
+#include "event/letter.h"
 #include "fake_broker.h"
 #include "store/range.h"
 #include "store/store.h"
@@ -38,7 +39,9 @@ struct fixture {
     struct range_feed *feed;
     struct uplink *uplink;
     uint64_t cursor, acknowledged; /* as posted */
-    unsigned moves;
+    unsigned moves, letters;
+    uint64_t buried; /* offset of the last dead letter */
+    char buried_reason[64];
     struct metric_set *metrics;
     uint64_t skipped_before, reads_before;
     char name[32];
@@ -160,6 +163,17 @@ static void take_moves(struct fixture *f)
     struct queue_item *next;
     for (struct queue_item *item = queue_take_all(&f->pipeline); item; item = next) {
         next = item->next;
+        if (item->kind == INGEST_DEAD_LETTER) {
+            const struct dead_letter *letter = (const struct dead_letter *)item;
+            assert_string_equal(letter->stream, "events");
+            assert_true(letter->upstream[0]);
+            assert_true(letter->offset >= f->cursor); /* it comes before the move beyond it */
+            f->buried = letter->offset;
+            snprintf(f->buried_reason, sizeof f->buried_reason, "%s", letter->reason);
+            f->letters++;
+            item->free(item);
+            continue;
+        }
         assert_int_equal(item->kind, INGEST_CURSOR);
         struct range_cursor_move *move = (struct range_cursor_move *)item;
         assert_true(move->next_offset > f->cursor);
@@ -357,6 +371,9 @@ static void test_an_event_refused_for_good_is_passed_over_after_five_attempts(vo
     stop(f);
     assert_int_equal(f->acknowledged, 19);
     assert_int_equal(metric_get(f->metrics, METRIC_UPSTREAM_SKIPPED_EVENTS), 1);
+    assert_int_equal(f->letters, 1);
+    assert_int_equal(f->buried, 5);
+    assert_string_equal(f->buried_reason, "refused by the upstream");
     assert_int_equal(metric_get(f->metrics, METRIC_UPSTREAM_SEND_FAILURES), 5);
     unsigned tries = 0;
     for (size_t i = 0; i < f->broker.count; i++)
@@ -392,6 +409,8 @@ static void test_messages_larger_than_the_server_takes_are_passed_over(void **st
     stop(f);
     assert_int_equal(f->acknowledged, 1000);
     assert_int_equal(metric_get(f->metrics, METRIC_UPSTREAM_SKIPPED_EVENTS), 2);
+    assert_int_equal(f->letters, 2);
+    assert_string_equal(f->buried_reason, "larger than the upstream takes");
 }
 
 static void test_a_server_without_qos_1_is_not_trusted(void **state)
