@@ -230,7 +230,7 @@ int retention_delete(struct store *store, const struct stream *stream, uint64_t 
                      uint64_t slack);
 
 /* quarantine.c */
-/* Takes note of a result of the writer, which it returns: damage is salvaged by the next opening. */
+/* Notes a result of the writer, which it returns: damage is salvaged at the next opening. */
 int salvage_note(struct store *store, int r);
 
 /* read.c: see there */

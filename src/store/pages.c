@@ -36,8 +36,9 @@ enum {
     LOG_VERSION = 3007000,
     MAP_ENTRY_BYTES = 5,
     MAP_FREE = 2,
-    MAP_KNOWN = 5, /* types are 1 to 5 */
-    WINDOW_BYTES = 256 * 1024
+    MAP_KNOWN = 5,             /* types are 1 to 5 */
+    WINDOW_BYTES = 256 * 1024, /* more would be no faster */
+    WINDOW_MIN_BYTES = PAGES_PAGE_MAX_BYTES
 };
 #define LOG_MAGIC 0x377F0682u /* the last bit: sums are of big-endian words */
 #define PENDING_BYTE 0x40000000u
@@ -57,6 +58,7 @@ struct pages {
     size_t overlay_count;
     uint8_t *window; /* of the file: what is read ahead */
     uint64_t window_at;
+    size_t window_bytes;
     uint8_t *page;   /* one from the log */
     uint8_t *unused; /* bit per page on the free list; NULL: not looked at yet */
 };
@@ -233,7 +235,12 @@ int pages_open(int database_fd, int log_fd, struct pages **ret)
     pages->log_fd = log_fd;
     pages->page_bytes = STORE_PAGE_BYTES;
     pages->window_at = UINT64_MAX;
-    pages->window = malloc(WINDOW_BYTES);
+    struct stat st;
+    if (database_fd >= 0 && fstat(database_fd, &st) == 0)
+        pages->database_bytes = (uint64_t)st.st_size;
+    pages->window_bytes =
+        pages->database_bytes > WINDOW_MIN_BYTES ? WINDOW_BYTES : WINDOW_MIN_BYTES;
+    pages->window = malloc(pages->window_bytes);
     pages->page = malloc(PAGES_PAGE_MAX_BYTES);
     int r = pages->window && pages->page ? open_log(pages) : result_origin(-ENOMEM);
     if (r) {
@@ -241,9 +248,6 @@ int pages_open(int database_fd, int log_fd, struct pages **ret)
         return result_trace(r);
     }
     read_header(pages);
-    struct stat st;
-    if (database_fd >= 0 && fstat(database_fd, &st) == 0)
-        pages->database_bytes = (uint64_t)st.st_size;
     /* Only the log knows better than the file how many there are: its sums vouch for it. */
     if (!pages->count) {
         uint64_t count = (pages->database_bytes + pages->page_bytes - 1) / pages->page_bytes;
@@ -299,15 +303,17 @@ const uint8_t *pages_get(struct pages *pages, uint32_t number)
     uint64_t at = (uint64_t)(number - 1) * pages->page_bytes;
     if (at >= pages->database_bytes)
         return NULL;
-    if (at - at % WINDOW_BYTES != pages->window_at) {
-        pages->window_at = at - at % WINDOW_BYTES;
-        size_t n = read_at(pages->database_fd, pages->window, WINDOW_BYTES, pages->window_at);
+    if (at - at % pages->window_bytes != pages->window_at) {
+        pages->window_at = at - at % pages->window_bytes;
+        size_t n =
+            read_at(pages->database_fd, pages->window, pages->window_bytes, pages->window_at);
         /* An unreadable sector must not take its neighbours with it. */
         for (size_t i = n - n % PAGE_MIN_BYTES;
-             i < WINDOW_BYTES && pages->window_at + i < pages->database_bytes; i += PAGE_MIN_BYTES)
+             i < pages->window_bytes && pages->window_at + i < pages->database_bytes;
+             i += PAGE_MIN_BYTES)
             read_at(pages->database_fd, pages->window + i, PAGE_MIN_BYTES, pages->window_at + i);
     }
-    return pages->window + at % WINDOW_BYTES;
+    return pages->window + at % pages->window_bytes;
 }
 
 static bool is_map(const struct pages *pages, uint32_t number, uint32_t *ret_map)

@@ -24,7 +24,8 @@ ON CONFLICT(key) DO UPDATE SET n = excluded.n, t_min = excluded.t_min, t_max = e
 -- name: salvage_stream
 INSERT INTO stream(id, name, next_offset, end_bytes, end_stored) VALUES(?1, ?2, ?3, ?4, ?5)
 ON CONFLICT(id) DO UPDATE SET next_offset = max(next_offset, excluded.next_offset),
-    end_bytes = max(end_bytes, excluded.end_bytes), end_stored = max(end_stored, excluded.end_stored)
+    end_bytes = max(end_bytes, excluded.end_bytes),
+    end_stored = max(end_stored, excluded.end_stored)
 ON CONFLICT(name) DO NOTHING;
 -- name: salvage_range
 INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attributes)
@@ -38,7 +39,8 @@ INSERT OR IGNORE INTO mark(key, run_us) VALUES(?1, ?2);
 -- name: salvage_meta
 INSERT OR IGNORE INTO meta(key, value) VALUES(?1, ?2);
 -- name: salvage_next
-SELECT key, n, end_stored, length(data) FROM batch WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT 1;
+SELECT key, n, end_stored, length(data) FROM batch
+WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT 1;
 -- What a stream's other rows know of its next offset, as far as it is below ?3; ?2: its first key.
 -- name: salvage_mentioned
 SELECT max(

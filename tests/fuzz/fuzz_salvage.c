@@ -1,6 +1,6 @@
 /* Damaged databases. Input: the length of the log in KiB (1 byte), the log, the database. Whatever
- * the two are, all records of all pages can be asked for; what is called a batch has the checksum it
- * says. The sums of the log are made right on the way, or no frame of it would ever be read. */
+ * the two are, all records of all pages can be asked for; what is called a batch has the checksum
+ * it says. The sums of the log are made right on the way, or no frame of it would ever be read. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -10,7 +10,8 @@ COUNT, RATE = 60000, 20000
 
 class Damage(case.Case):
     def _tail(self, gateway, stream):
-        done = gateway.command("tail", "-c", gateway.config_path, "-f", "0", "-n", "1000000", stream)
+        done = gateway.command("tail", "-c", gateway.config_path, "-f", "0", "-n", "1000000",
+                               stream)
         self.assertEqual(done.returncode, 0, done.stderr)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return [line for line in lines if "offset" in line]
