@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "gateway_audit.h"
 #include "gateway_config.h"
 #include "gateway_reload.h"
 #include "gateway_uplinks.h"
@@ -71,6 +72,7 @@ static void gateway_info(void *data, struct admin_info *ret)
         .version = SLUICE_VERSION,
         .gateway_id = open ? store_gateway_id(g->store) : g->startup->value.gateway.id,
         .epoch = open ? g->epoch : NULL,
+        .now_us = clock_now(&clock_system).wall_us,
         .uptime_us = clock_monotonic_us(&clock_system) - g->started_us,
         .config_file = g->config->path,
         .config_loaded_us = g->config_loaded_us,
@@ -117,6 +119,7 @@ static int gateway_build(struct gateway *g, struct error *error)
         .route = g->route,
         .clock = &clock_system,
         .limits = gateway_group_limits(config),
+        .alarms = &config->alarms,
     };
     if ((r = pipeline_new(&pipeline_options, &g->pipeline)) || (r = loop_new(&g->loop)))
         return r;
@@ -192,6 +195,7 @@ static void gateway_reload(void *data)
         log_error("gateway", "reload refused, the old configuration stays",
                   "where=\"%s\" what=\"%s\" fix=\"%s\"", error.where, error.what, error.mend);
         metric_add(metric_process(), METRIC_RELOADS_REFUSED, 1);
+        gateway_audit(pipeline_queue(g->pipeline), "signal", "reload", "refused", error.what);
         supervisor_notify("READY=1");
         return;
     }
@@ -208,6 +212,7 @@ static void gateway_reload(void *data)
     g->config = next;
     g->config_loaded_us = clock_now(&clock_system).wall_us;
     metric_add(metric_process(), METRIC_RELOADS_OK, 1);
+    gateway_audit(pipeline_queue(g->pipeline), "signal", "reload", "ok", next->path);
     log_info("gateway", "configuration reloaded", "file=\"%s\" restart_required=%zu",
              next->path ? next->path : "", g->restart_keys.count);
     supervisor_notify("READY=1");
@@ -330,6 +335,7 @@ int gateway_run(struct gateway *g)
     else
         log_info("gateway", "started on defaults", "version=%s data_dir=\"%s\"", SLUICE_VERSION,
                  g->data_dir);
+    gateway_audit(pipeline_queue(g->pipeline), "system", "start", "ok", g->config->path);
     supervisor_notify("READY=1");
     r = loop_run(g->loop);
     if (r)
@@ -337,6 +343,7 @@ int gateway_run(struct gateway *g)
 
     /* Producers end before the pipeline, the pipeline before what it writes to. */
     gateway_uplinks_join(g->uplinks);
+    gateway_audit(pipeline_queue(g->pipeline), "system", "stop", r ? "failed" : "ok", NULL);
     (void)pipeline_request_stop(g->pipeline);
     pipeline_join(g->pipeline);
     log_info("gateway", "stopped", "");

@@ -82,6 +82,8 @@ static const struct config_key root_keys[] = {
     {"streams", CONFIG_FIELD(MAP, struct gateway_config, store.streams),
      .section = &store_stream_section, .default_text = STORE_STREAMS_DEFAULT, .default_stays = true,
      .reloadable = true, .max = STORE_STREAMS_MAX - 8, .help = "Durable streams by name."},
+    {"alarms", CONFIG_FIELD(SECTION, struct gateway_config, alarms), .section = &alarms_section,
+     .help = "What is told in \"$gateway\" because it needs a person."},
     {"upstreams", CONFIG_FIELD(LIST, struct gateway_config, upstreams),
      .section = &upstream_section, .max = UPSTREAMS_MAX, .reloadable = true,
      .help = "Brokers that streams are forwarded to."},

@@ -11,6 +11,7 @@
 #include "admin/admin_config.h"
 #include "config/key.h"
 #include "listener/listener_config.h"
+#include "pipeline/alarms.h"
 #include "store/store_config.h"
 #include "uplink/upstream_config.h"
 
@@ -30,7 +31,8 @@ struct gateway_config {
     struct gateway_section_config gateway;
     struct log_config log;
     CONFIG_LIST_OF(struct listener_config) listeners;
-    struct store_config store; /* sections "commit" and "streams" */
+    struct store_config store; /* sections "commit", "disk" and "streams" */
+    struct alarms_config alarms;
     CONFIG_LIST_OF(struct upstream_config) upstreams;
     struct admin_config admin;
 };

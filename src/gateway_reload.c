@@ -72,6 +72,7 @@ int gateway_settings_push(struct queue *pipeline, struct gateway_config_snapshot
                 .item = {.kind = INGEST_SETTINGS, .bytes = sizeof *settings, .free = settings_free},
                 .limits = gateway_group_limits(&config->value),
                 .store_config = &config->value.store,
+                .alarms = &config->value.alarms,
             },
         .replaced = gateway_config_ref(replaced),
     };

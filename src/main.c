@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "cli/audit.h"
 #include "cli/command.h"
 #include "cli/status.h"
 #include "cli/streams.h"
@@ -184,6 +185,21 @@ static int run_tail(const struct cli_command *command, int argc, char **argv)
     return exit_code;
 }
 
+static int run_audit(const struct cli_command *command, int argc, char **argv)
+{
+    const char *config = NULL;
+    bool quiet = false;
+    const struct cli_option options[] = {
+        CONFIG_OPTION(&config),
+        {"--quiet", "-q", CLI_FLAG, &quiet, NULL, "only check the chain, print no records"}};
+    struct cli_arguments arguments = {.options = options, .option_count = 2};
+    int exit_code = read_arguments(&arguments, command, argc, argv);
+    char path[GATEWAY_PATH_MAX_BYTES];
+    if (exit_code < 0 && (exit_code = find_path(config, database_of, path)) == CLI_OK)
+        exit_code = cli_audit(path, quiet, stdout);
+    return exit_code;
+}
+
 static int run_version(const struct cli_command *command, int argc, char **argv)
 {
     (void)command;
@@ -203,6 +219,8 @@ static const struct cli_command commands[] = {
     {"streams", "[-c FILE] [--json]", "list the streams of the store", run_streams},
     {"tail", "[-c FILE] [-f OFFSET] [-n N] STREAM", "print events of a stream as JSON lines",
      run_tail},
+    {"audit", "[-c FILE] [-q]", "print the audit trail and check that nobody changed it",
+     run_audit},
     {"version", "", "print the version", run_version},
     {"help", "", "print this list", run_help},
 };

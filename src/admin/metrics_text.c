@@ -64,7 +64,7 @@ static int append_labels(struct bytes *out, const struct metric_row *row,
 
 static int append_value(struct bytes *out, enum metric_type type, uint64_t value)
 {
-    if (type == METRIC_SECONDS_COUNTER)
+    if (type == METRIC_SECONDS_COUNTER || type == METRIC_SECONDS_GAUGE)
         return bytes_append_format(out, " %" PRIu64 ".%06" PRIu64 "\n", value / US_PER_S,
                                    value % US_PER_S);
     return bytes_append_format(out, " %" PRIu64 "\n", value);
@@ -103,8 +103,8 @@ static int append_table(struct bytes *out)
         const struct metric_row *row = &metrics_table[first];
         if (family_seen(first))
             continue;
-        r = append_family(out, row->name, row->type == METRIC_GAUGE ? "gauge" : "counter",
-                          row->help);
+        bool gauge = row->type == METRIC_GAUGE || row->type == METRIC_SECONDS_GAUGE;
+        r = append_family(out, row->name, gauge ? "gauge" : "counter", row->help);
         for (enum metric m = first; !r && m < METRIC_COUNT; m++)
             if (strcmp(metrics_table[m].name, row->name) == 0)
                 r = append_row(out, m);

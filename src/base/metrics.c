@@ -28,6 +28,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STORE_SHM_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"shm\"", "shm_bytes", "Size of the store's files"),
     [METRIC_STORE_USED_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_used_bytes", NULL, "used_bytes", "Pages of the database in use, free ones not counted"),
     [METRIC_NOTICES_LOST] = ROW(PROCESS, COUNTER, "sluice_store_notices_lost_total", NULL, "notices_lost", "Gap records and other notices of the gateway that could not be stored"),
+    [METRIC_DEAD_LETTERS] = ROW(PROCESS, COUNTER, "sluice_dead_letters_total", NULL, "dead_letters", "Events given up and kept in $dlq with the reason"),
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
@@ -57,6 +58,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STREAM_EVICTED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_evicted_events_total", NULL, "evicted_events", "Sent events that retention removed"),
     [METRIC_STREAM_DROPPED_EVENTS] = ROW(STREAM, COUNTER, "sluice_stream_dropped_events_total", NULL, "dropped_events", "Events dropped before every upstream had them (when_full drop_oldest); gap records tell which"),
     [METRIC_STREAM_FULL] = ROW(STREAM, GAUGE, "sluice_stream_full", NULL, "full", "1 while the stream takes nothing because max_bytes holds unsent events"),
+    [METRIC_STREAM_REPACKED_BATCHES] = ROW(STREAM, COUNTER, "sluice_stream_repacked_batches_total", NULL, "repacked_batches", "Small batches that were re-packed into larger ones"),
 
     [METRIC_UPSTREAM_CONNECTED] = ROW(UPSTREAM, GAUGE, "sluice_upstream_connected", NULL, "connected", "1 while connected"),
     [METRIC_UPSTREAM_CONNECTS] = ROW(UPSTREAM, COUNTER, "sluice_upstream_connects_total", NULL, "connects", "Connections established"),
@@ -74,6 +76,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_RANGE_NEXT_OFFSET] = ROW(RANGE, GAUGE, "sluice_range_next_offset", NULL, "next_offset", "First offset the upstream has not acknowledged"),
     [METRIC_RANGE_LAG_EVENTS] = ROW(RANGE, GAUGE, "sluice_range_lag_events", NULL, "lag_events", "Events stored and not yet acknowledged by the upstream"),
     [METRIC_RANGE_LAG_BYTES] = ROW(RANGE, GAUGE, "sluice_range_lag_bytes", NULL, "lag_bytes", "Record bytes stored and not yet acknowledged by the upstream"),
+    [METRIC_RANGE_OLDEST_UNSENT] = ROW(RANGE, SECONDS_GAUGE, "sluice_range_oldest_unsent_timestamp_seconds", NULL, "oldest_unsent_timestamp", "Unix time at which the oldest event that the upstream has not acknowledged was received; 0: there is none"),
 };
 /* clang-format on */
 

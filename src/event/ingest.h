@@ -19,12 +19,14 @@ struct event;
 
 /* The kinds of items in the pipeline's queue. */
 enum ingest_kind {
-    INGEST_BATCH = 1, /* struct ingest_batch, from listener and source */
-    INGEST_CURSOR,    /* struct range_cursor_move (store/range.h), from an uplink */
-    INGEST_ATTACH,    /* struct range_attach (store/range.h): a consumer comes */
-    INGEST_DETACH,    /* struct range_attach: a consumer goes */
-    INGEST_SETTINGS,  /* struct pipeline_settings (pipeline/pipeline.h): after a reload */
-    INGEST_STOP       /* plain queue_item: commit, answer, end */
+    INGEST_BATCH = 1,   /* struct ingest_batch, from listener and source */
+    INGEST_CURSOR,      /* struct range_cursor_move (store/range.h), from an uplink */
+    INGEST_ATTACH,      /* struct range_attach (store/range.h): a consumer comes */
+    INGEST_DETACH,      /* struct range_attach: a consumer goes */
+    INGEST_NOTICE,      /* struct notice_item (event/letter.h): to be written down */
+    INGEST_DEAD_LETTER, /* struct dead_letter (event/letter.h), likewise */
+    INGEST_SETTINGS,    /* struct pipeline_settings (pipeline/pipeline.h): after a reload */
+    INGEST_STOP         /* plain queue_item: commit, answer, end */
 };
 
 enum {

@@ -2,9 +2,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "event/event.h"
 #include "json/text.h"
+
+enum { KIND_MAX_BYTES = 16 };
 
 static const char *const kinds[] = {
     [NOTICE_GAP] = "gap",     [NOTICE_EPOCH] = "epoch", [NOTICE_STATE] = "state",
@@ -58,6 +61,12 @@ void notice_add_number(struct notice *n, const char *name, uint64_t number)
     keep(n, bytes_append_format(&n->json, "%" PRIu64, number));
 }
 
+void notice_add_integer(struct notice *n, const char *name, int64_t number)
+{
+    begin_member(n, name);
+    keep(n, bytes_append_format(&n->json, "%" PRId64, number));
+}
+
 void notice_add_null(struct notice *n, const char *name)
 {
     begin_member(n, name);
@@ -70,13 +79,21 @@ void notice_add_bool(struct notice *n, const char *name, bool value)
     keep(n, bytes_append_format(&n->json, value ? "true" : "false"));
 }
 
+void notice_topic(const char *gateway_id, const char *kind, char out[NOTICE_TOPIC_MAX_BYTES])
+{
+    size_t len = (size_t)snprintf(out, NOTICE_TOPIC_MAX_BYTES, "sluice/");
+    for (const char *p = gateway_id; *p && len < NOTICE_TOPIC_MAX_BYTES - KIND_MAX_BYTES; p++)
+        out[len++] = strchr("/+#", *p) || (unsigned char)*p < 0x20 ? '_' : *p;
+    snprintf(out + len, NOTICE_TOPIC_MAX_BYTES - len, "/%s", kind);
+}
+
 int notice_finish(struct notice *n, const char *gateway_id, const struct clock_stamp *stamp,
                   struct event *ret)
 {
     keep(n, bytes_append_format(&n->json, "%s}", n->json.len ? "" : "{"));
     if (n->failure)
         return n->failure;
-    snprintf(n->topic, sizeof(n->topic), "sluice/%s/%s", gateway_id, kinds[n->kind]);
+    notice_topic(gateway_id, kinds[n->kind], n->topic);
     *ret = (struct event){
         .topic = slice_string(n->topic),
         .device = slice_string(gateway_id),

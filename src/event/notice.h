@@ -43,8 +43,12 @@ void notice_deinit(struct notice *notice);
 void notice_add_text(struct notice *notice, const char *name, const char *text);
 void notice_add_slice(struct notice *notice, const char *name, struct slice text);
 void notice_add_number(struct notice *notice, const char *name, uint64_t number);
+void notice_add_integer(struct notice *notice, const char *name, int64_t number);
 void notice_add_null(struct notice *notice, const char *name);
 void notice_add_bool(struct notice *notice, const char *name, bool value);
+
+/* "sluice/<gateway id>/<kind>"; what may not stand in a topic level of a gateway id becomes "_". */
+void notice_topic(const char *gateway_id, const char *kind, char out[NOTICE_TOPIC_MAX_BYTES]);
 
 /* Ends the object and describes it as an event whose device is the gateway; the slices of *ret live
  * as long as notice (the strings given too). 0 or the first failure: BYTES_FULL, -ENOMEM. */

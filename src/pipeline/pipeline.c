@@ -17,6 +17,7 @@
 #include "event/ingest.h"
 #include "pipeline/consumers.h"
 #include "pipeline/item_list.h"
+#include "pipeline/letters.h"
 #include "route/route.h"
 #include "store/range.h"
 #include "store/store.h"
@@ -25,6 +26,11 @@ enum {
     RETRY_US = 1000 * 1000, /* between attempts to open, to commit, or to append to a full stream */
     RETRY_FIRST_US = 50 * 1000
 };
+
+/* Of gap records; compared by pointer. */
+static const char reason_qos0_full[] = "qos0_full";
+static const char reason_rejected[] = "rejected_full";
+static const char reason_too_large[] = "too_large";
 
 enum pipeline_state { PIPELINE_CLOSED, PIPELINE_OK, PIPELINE_FULL, PIPELINE_DEGRADED };
 
@@ -45,6 +51,7 @@ struct pipeline {
     unsigned output;           /* of the event at position: outputs before it are appended */
     uint32_t streams[ROUTE_STREAMS_MAX]; /* route's index -> store's number, once open */
     struct consumers consumers;
+    struct letters letters;
     atomic_bool store_open; /* set once, after the open */
     pthread_t thread;
     bool started;
@@ -63,6 +70,7 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     item_list_init(&p->waiting);
     item_list_init(&p->appended);
     consumers_init(&p->consumers, options->store);
+    letters_init(&p->letters, options->store, options->clock, options->alarms);
     /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
     int r = queue_init(&p->queue, SIZE_MAX);
     if (r) {
@@ -81,6 +89,7 @@ struct pipeline *pipeline_free(struct pipeline *p)
     item_list_free(&p->waiting);
     item_list_free(&p->appended);
     consumers_deinit(&p->consumers);
+    letters_deinit(&p->letters);
     queue_deinit(&p->queue);
     free(p);
     return NULL;
@@ -119,6 +128,7 @@ static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
     struct pipeline_settings *settings = (struct pipeline_settings *)item;
     p->limits = settings->limits;
     store_reconfigure(p->store, settings->store_config);
+    p->letters.alarms.config = settings->alarms;
     item->free(item);
 }
 
@@ -144,6 +154,10 @@ static void pipeline_take(struct pipeline *p)
             break;
         case INGEST_DETACH:
             consumers_detach(&p->consumers, item);
+            break;
+        case INGEST_NOTICE:
+        case INGEST_DEAD_LETTER:
+            letters_take(&p->letters, item);
             break;
         case INGEST_SETTINGS:
             pipeline_settings_apply(p, item);
@@ -189,6 +203,35 @@ static void pipeline_open(struct pipeline *p, int64_t now_us)
     consumers_retry(&p->consumers);
 }
 
+/* An event that will not be stored: counted, and told by a gap record. Its outcome is outcome. */
+static void pipeline_lose(struct pipeline *p, struct ingest_record *record, unsigned stream,
+                          const char *reason, enum metric metric, enum ingest_outcome outcome)
+{
+    losses_add(&p->letters.losses, route_stream_name(p->route, stream), reason,
+               clock_monotonic_us(p->clock));
+    metric_add(metric_process(), metric, 1);
+    record->outcome = (uint8_t)outcome;
+}
+
+/* What becomes of an event that stream has no room for. STORE_FULL: it has to wait. 0: decided. */
+static int pipeline_apply_full_policy(struct pipeline *p, struct ingest_record *record,
+                                      unsigned stream)
+{
+    enum store_when_full policy = store_when_full(p->store, p->streams[stream]);
+    /* There is no room beside what is open; once that is committed it may be dropped. */
+    if (policy == STORE_WHEN_FULL_DROP_OLDEST && store_open_events(p->store))
+        return STORE_FULL;
+    if (record->qos == 0) { /* design, section 14: dropped and counted */
+        pipeline_lose(p, record, stream, reason_qos0_full, METRIC_EVENTS_DROPPED_QOS0_FULL,
+                      INGEST_TAKEN);
+        return 0;
+    }
+    if (policy != STORE_WHEN_FULL_REJECT)
+        return STORE_FULL;
+    pipeline_lose(p, record, stream, reason_rejected, METRIC_EVENTS_REJECTED_FULL, INGEST_FULL);
+    return 0;
+}
+
 /* Containment point of admission and routing. Appends what becomes of one received event, resuming
  * at p->output. 0: its outcome is set. STORE_FULL: it has to wait for room. -errno. */
 static int pipeline_judge(struct pipeline *p, const struct ingest_batch *batch,
@@ -202,45 +245,39 @@ static int pipeline_judge(struct pipeline *p, const struct ingest_batch *batch,
     }
     struct route_output outputs[ROUTE_OUTPUTS_MAX];
     unsigned count = route_event(p->route, &event, outputs);
+    record->outcome = INGEST_STORED; /* to be said only after the commit */
     for (; p->output < count; p->output++) {
         const struct route_output *output = &outputs[p->output];
-        uint32_t stream = p->streams[output->stream];
         uint64_t offset;
-        int r = store_append(p->store, stream, &output->event, &offset);
-        if (r < 0)
-            return result_trace(r);
-        switch ((enum store_append_outcome)r) {
-        case STORE_FULL:
-            if (record->qos == 0) { /* design, section 14: dropped and counted */
-                log_warn("pipeline", "QoS 0 event dropped: stream is full", "stream=%s topic=%s",
-                         route_stream_name(p->route, output->stream), LOG_QUOTE(event.topic));
-                metric_add(metric_process(), METRIC_EVENTS_DROPPED_QOS0_FULL, 1);
-                record->outcome = INGEST_TAKEN;
-                p->output = 0;
-                return 0;
-            }
-            if (store_when_full(p->store, stream) == STORE_WHEN_FULL_BLOCK)
-                return STORE_FULL;
-            metric_add(metric_process(), METRIC_EVENTS_REJECTED_FULL, 1);
-            record->outcome = INGEST_FULL;
-            p->output = 0;
-            return 0;
-        case STORE_TOO_LARGE:
+        int r = store_append(p->store, p->streams[output->stream], &output->event, &offset);
+        if (r == 0)
+            continue;
+        if (r == STORE_TOO_LARGE) {
             log_warn("pipeline", "event dropped: larger than its stream can hold",
                      "stream=%s topic=%s payload_bytes=%zu",
                      route_stream_name(p->route, output->stream), LOG_QUOTE(event.topic),
                      event.payload.len);
-            metric_add(metric_process(), METRIC_EVENTS_DROPPED_TOO_LARGE, 1);
-            record->outcome = INGEST_TOO_LARGE;
-            p->output = 0;
-            return 0;
-        default:
-            break;
+            pipeline_lose(p, record, output->stream, reason_too_large,
+                          METRIC_EVENTS_DROPPED_TOO_LARGE, INGEST_TOO_LARGE);
+            r = 0;
+        } else if (r == STORE_FULL) {
+            r = pipeline_apply_full_policy(p, record, output->stream);
         }
+        if (r)
+            return result_trace(r);
+        break;
     }
     p->output = 0;
-    record->outcome = INGEST_STORED; /* to be said only after the commit */
     return 0;
+}
+
+/* Takes up what the store holds uncommitted. */
+static void pipeline_gather(struct pipeline *p)
+{
+    if (!p->group.events && store_open_events(p->store))
+        p->group.first_us = clock_monotonic_us(p->clock);
+    p->group.events = store_open_events(p->store);
+    p->group.bytes = store_open_bytes(p->store);
 }
 
 /* Appends the batch at the head of waiting. 0: all of it was judged. STORE_FULL, -errno: stopped at
@@ -249,6 +286,7 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
 {
     uint64_t admitted = 0;
     int r = 0;
+    store_time(p->store, &batch->received);
     for (;;) {
         size_t next = p->position;
         struct ingest_record *record = ingest_batch_next(batch, &next);
@@ -261,10 +299,7 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
         p->position = next;
     }
     metric_add(metric_process(), METRIC_EVENTS_ADMITTED, admitted);
-    if (!p->group.events && store_open_events(p->store))
-        p->group.first_us = clock_monotonic_us(p->clock);
-    p->group.events = store_open_events(p->store);
-    p->group.bytes = store_open_bytes(p->store);
+    pipeline_gather(p);
     return r;
 }
 
@@ -344,6 +379,15 @@ static void pipeline_work(struct pipeline *p)
         pipeline_commit(p, now_us);
 }
 
+/* What the gateway itself has to tell. */
+static void pipeline_write_letters(struct pipeline *p)
+{
+    if (p->state == PIPELINE_CLOSED)
+        return;
+    letters_write(&p->letters, clock_monotonic_us(p->clock), p->state == PIPELINE_OK, p->stopping);
+    pipeline_gather(p);
+}
+
 /* Tries again what did not work, when it is time. */
 static void pipeline_retry(struct pipeline *p)
 {
@@ -374,6 +418,8 @@ static int pipeline_timeout_ms(const struct pipeline *p)
     int64_t due_us = INT64_MAX;
     if (p->state != PIPELINE_OK || p->consumers.waiting.first)
         due_us = p->retry_us;
+    if (p->state != PIPELINE_CLOSED && letters_due_us(&p->letters) < due_us)
+        due_us = letters_due_us(&p->letters);
     if (p->state == PIPELINE_OK || p->state == PIPELINE_FULL) {
         int64_t group_us = group_due_us(&p->group, &p->limits);
         int64_t cursors_us = store_cursors_due_us(p->store);
@@ -393,6 +439,8 @@ static void pipeline_maintain(struct pipeline *p)
     if (!p->maintain || p->state == PIPELINE_CLOSED)
         return;
     int r = store_maintain(p->store, &p->maintain);
+    if (!r && !p->maintain && !p->waiting.first && !queue_bytes(&p->queue))
+        r = store_repack(p->store, &p->maintain);
     if (r) {
         log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
         p->maintain = false;
@@ -410,11 +458,17 @@ static void *pipeline_run(void *argument)
             queue_wait(&p->queue, pipeline_timeout_ms(p));
         pipeline_take(p);
         pipeline_retry(p);
+        pipeline_write_letters(p);
         pipeline_work(p);
         pipeline_maintain(p);
     }
     pipeline_take(p);
+    pipeline_write_letters(p);
     pipeline_work(p);
+    if (p->state != PIPELINE_CLOSED && losses_due_us(&p->letters.losses) != INT64_MAX) {
+        pipeline_write_letters(p); /* of events that were lost just now */
+        pipeline_work(p);
+    }
     if (p->appended.first || p->waiting.first)
         log_warn("pipeline", "stopped with events that could not be stored: not acknowledged", "");
     return NULL;

@@ -21,6 +21,7 @@
 #include "base/queue.h"
 #include "pipeline/group.h"
 
+struct alarms_config;
 struct clock;
 struct pipeline;
 struct route;
@@ -33,6 +34,7 @@ struct pipeline_options {
     struct route *route; /* borrowed, likewise */
     const struct clock *clock;
     struct group_limits limits;
+    const struct alarms_config *alarms; /* borrowed like the store's configuration */
 };
 
 /* kind INGEST_SETTINGS: new limits after a reload. store_config is borrowed until the next settings
@@ -42,6 +44,7 @@ struct pipeline_settings {
     struct queue_item item;
     struct group_limits limits;
     const struct store_config *store_config;
+    const struct alarms_config *alarms; /* borrowed likewise */
 };
 
 /* 0, -ENOMEM, -errno. */

@@ -39,14 +39,17 @@ static int unsent_bytes(struct store *store, struct stream *stream, uint64_t *re
         return 0;
     if (!stream->sent_known || stream->sent_cursor != lowest) {
         int r = retention_stored_before(store, stream, lowest, &stream->sent_stored);
+        if (!r)
+            r = repack_taken_before(store, stream, lowest, &stream->sent_taken);
         if (r)
             return result_trace(r);
         stream->sent_cursor = lowest;
         stream->sent_known = true;
     }
-    *ret = stream->end_stored - stream->sent_stored;
-    if (*ret > stream->stored_bytes) /* slack */
-        *ret = stream->stored_bytes;
+    /* Two upper bounds: the first counts the slack behind the cursor and is exact without it. */
+    uint64_t counted = stream->end_stored - stream->sent_stored;
+    uint64_t there = stream->stored_bytes - stream->sent_taken;
+    *ret = counted < there ? counted : there;
     return 0;
 }
 
@@ -107,7 +110,8 @@ static bool too_large(const struct stream *stream, const struct event *event, si
 static int open_batch(struct store *store, struct stream *stream, size_t bound, struct batch **ret)
 {
     struct batch *last = stream->last;
-    if (last && last->records.len + bound <= BATCH_CUT_BYTES) {
+    if (last && last->records.len + bound <= BATCH_CUT_BYTES &&
+        last->clock_base_us == boot_base(store, stream)) {
         *ret = last;
         return 0;
     }
@@ -123,6 +127,7 @@ static int open_batch(struct store *store, struct stream *stream, size_t bound, 
         if (r)
             return result_trace(r);
     }
+    batch->clock_base_us = boot_base(store, stream);
     *(last ? &last->next : &stream->first) = batch;
     stream->last = batch;
     stream->open_batches++;

@@ -49,8 +49,7 @@ static void set_failing(struct store *store, int failure)
         log_info("store", "commits succeed again", "path=%s", store->path);
 }
 
-/* The form in which records are stored, and its codec. */
-static struct slice compress(struct store *store, const struct bytes *records, int64_t *ret_codec)
+struct slice commit_compress(struct store *store, const struct bytes *records, int64_t *ret_codec)
 {
     *ret_codec = PACK_NONE;
     if (records->len < COMPRESS_MIN_BYTES || !pack_codec_available(PACK_ZSTD))
@@ -64,7 +63,7 @@ static struct slice compress(struct store *store, const struct bytes *records, i
     return bytes_slice(&store->packed);
 }
 
-static int write_row(struct store *store, const struct batch_row *row, struct slice data)
+int commit_write_row(struct store *store, const struct batch_row *row, struct slice data)
 {
     sqlite3_stmt *statement;
     int r = database_statement(&store->database, SQL_BATCH_INSERT, &statement);
@@ -92,12 +91,12 @@ static int write_stream(struct store *store, struct stream *stream)
                                 .t_min_us = batch->t_min_us,
                                 .t_max_us = batch->t_max_us,
                                 .raw_bytes = (int64_t)batch->records.len};
-        struct slice data = compress(store, &batch->records, &row.codec);
+        struct slice data = commit_compress(store, &batch->records, &row.codec);
         batch->end_bytes = end_bytes += batch->records.len;
         batch->end_stored = end_stored += data.len + BATCH_ROW_BYTES;
         row.end_bytes = (int64_t)end_bytes;
         row.end_stored = (int64_t)end_stored;
-        int r = write_row(store, &row, data);
+        int r = commit_write_row(store, &row, data);
         if (r)
             return result_trace(r);
     }
@@ -111,6 +110,8 @@ int commit_write(struct store *store)
         r = write_stream(store, &store->streams[i]);
     if (!r)
         r = epoch_commit(store);
+    if (!r)
+        r = boot_write(store);
     if (!r)
         r = cursor_write(store);
     return result_trace(r);
@@ -166,6 +167,7 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
+    boot_segment(batch, segment);
     segment->records = batch->records;
     batch->records = (struct bytes)BYTES_INIT(batch->records.max);
     r = bytes_append(&store->committed, &segment, sizeof(segment));
@@ -249,6 +251,7 @@ static int mend_log(struct store *store)
 
 void commit_finish(struct store *store)
 {
+    boot_written(store);
     drop_written(store);
     cursor_written(store);
     epoch_committed(store); /* before the batches are handed over, which belong to it */

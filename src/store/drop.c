@@ -122,6 +122,36 @@ static int append_all_gaps(struct store *store)
     return 0;
 }
 
+/* What the rows below drop_to take, and where the first of them and the first after them begin in
+ * cumulative stored bytes. */
+static int look_up_slack(struct store *store, struct stream *stream)
+{
+    uint64_t before = 0, after = stream->end_stored, bytes = 0;
+    stream->drop_rest_slack = stream->slack;
+    if (!stream->slack)
+        return 0;
+    sqlite3_stmt *row;
+    int r = database_first(
+        &store->database, SQL_BATCH_WALK,
+        DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    for (bool first = true; !r; first = false) {
+        uint64_t taken = (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        uint64_t start = (uint64_t)sqlite3_column_int64(row, 2) - taken;
+        before = first ? start : before;
+        if (batch_key_offset(sqlite3_column_int64(row, 0)) >= stream->drop_to) {
+            after = start;
+            database_done(row);
+            break;
+        }
+        bytes += taken;
+        r = database_step(row);
+    }
+    if (r < 0)
+        return result_trace(r);
+    stream->drop_rest_slack = repack_slack_left(stream->slack, before, after, bytes);
+    return 0;
+}
+
 /* What is left of the stream after the deletion. */
 static int look_up_rest(struct store *store, struct stream *stream)
 {
@@ -133,10 +163,13 @@ static int look_up_rest(struct store *store, struct stream *stream)
         return result_trace(r);
     stream->drop_rest_stored = 0;
     stream->drop_rest_bytes = stream->end_bytes;
-    if (r)
+    if (r) {
+        stream->drop_rest_slack = 0;
         return 0;
+    }
     uint64_t before = (uint64_t)sqlite3_column_int64(row, 3) -
-                      ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES) + stream->slack;
+                      ((uint64_t)sqlite3_column_int64(row, 4) + BATCH_ROW_BYTES) +
+                      stream->drop_rest_slack;
     stream->drop_rest_stored = stream->end_stored > before ? stream->end_stored - before : 0;
     stream->drop_rest_bytes =
         (uint64_t)sqlite3_column_int64(row, 2) - (uint64_t)sqlite3_column_int64(row, 5);
@@ -151,7 +184,9 @@ int drop_write(struct store *store)
         struct stream *stream = &store->streams[i];
         if (!stream->drop_to)
             continue;
-        r = retention_delete(store, stream, stream->drop_to);
+        r = look_up_slack(store, stream);
+        if (!r)
+            r = retention_delete(store, stream, stream->drop_to, stream->drop_rest_slack);
         if (!r)
             r = look_up_rest(store, stream);
     }
@@ -172,6 +207,7 @@ void drop_written(struct store *store)
         metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, stream->drop_to - unsent);
         stream->first_offset = stream->drop_to;
         stream->stored_bytes = stream->drop_rest_stored;
+        stream->slack = stream->drop_rest_slack;
         stream->sent_known = false;
         store->vacuum = true;
         cursor_skip_to(store, stream, stream->drop_to, stream->drop_rest_bytes);

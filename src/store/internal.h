@@ -29,7 +29,29 @@ enum {
     STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
     STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
     STORE_EPOCH_MAX_BYTES = STORE_EPOCH_BYTES,
-    STORE_GATEWAY_ID_MAX_BYTES = 128
+    STORE_GATEWAY_ID_MAX_BYTES = 128,
+    BOOT_ID_MAX_BYTES = 40,
+    BOOT_ROWS_MAX = 64 /* of one boot in one stream */
+};
+
+#define BOOT_UNKNOWN INT64_MIN          /* a base or correction that is NULL */
+#define BOOT_STEP_US (INT64_C(1000000)) /* less does not count as a change of the clock */
+
+/* A row of table "boot", of the boot that is. */
+struct boot_row {
+    bool present; /* else the stream has none of this boot, and the rest means nothing */
+    int64_t base_us, correction_us;
+};
+
+/* What boot.c knows of the clocks. */
+struct boot {
+    char id[BOOT_ID_MAX_BYTES];
+    int64_t base_us;          /* by which events are received now */
+    int64_t synced_base_us;   /* BOOT_UNKNOWN: not synced in this boot */
+    unsigned moves;           /* of base_us since the last commit, while events were open */
+    int64_t unsynced_base_us; /* of the first unsynced events; BOOT_UNKNOWN: there are none */
+    bool correct;             /* rows wait for their correction */
+    bool announce;            /* which is still to be told */
 };
 
 struct stream {
@@ -46,21 +68,27 @@ struct stream {
     struct batch *first, *last;
     uint64_t open_bytes;
     unsigned open_batches;
-    size_t batch_bytes;  /* records of the last one committed: what the next will need */
-    struct batch *spare; /* one emptied batch, so that its memory is used again */
-    unsigned feeds;      /* ranges of attached feeds: whether anybody wants segments */
+    struct boot_row boot; /* the last one written */
+    size_t batch_bytes;   /* records of the last one committed: what the next will need */
+    struct batch *spare;  /* one emptied batch, so that its memory is used again */
+    unsigned feeds;       /* ranges of attached feeds: whether anybody wants segments */
     /* Where sent_cursor lies in cumulative stored bytes; looked up when the stream gets full. */
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
+    uint64_t sent_taken; /* at least so many of stored_bytes lie before sent_cursor */
     bool full;
     uint64_t drop_to;      /* unsent events below go with the next commit; 0: none */
     uint64_t drop_noticed; /* as far as gap records for them are appended */
     uint64_t drop_bytes;   /* stored bytes that frees, at least */
-    uint64_t drop_rest_stored, drop_rest_bytes; /* stored bytes left then; record bytes before */
+    /* Once they are deleted: stored bytes that are left, slack, record bytes before. */
+    uint64_t drop_rest_stored, drop_rest_slack, drop_rest_bytes;
     bool over;            /* over max_bytes: retention goes on down to its low mark */
     uint64_t mark_offset; /* of the last age mark */
     int64_t mark_run_us;
     int64_t age_due_us; /* running time from which on the marks are asked again */
+    /* Re-packing goes on at an offset once so many record bytes are there; see repack.c. */
+    bool repack_known;
+    uint64_t repack_offset, repack_due_bytes;
     struct metric_set *metrics;
 };
 
@@ -93,6 +121,8 @@ struct store {
     int64_t identity_us;                      /* monotonic: when that was last tried */
     const struct store_config *config;
     const struct clock *clock;
+    const char *boot_id; /* NULL: the kernel's */
+    struct boot boot;
     int lock_fd; /* -1: not held */
     struct database database;
     bool background;                   /* a checkpointer is wanted */
@@ -147,6 +177,19 @@ void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t o
 /* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
 
+/* boot.c */
+/* In the transaction of the opening, once the streams are loaded: takes up this boot where an
+ * earlier run of it ended. 0, -errno. */
+int boot_open(struct store *store);
+/* In the transaction of a commit, once all its batches are there. 0, -errno. */
+int boot_write(struct store *store);
+/* After it committed; the batches are still there. */
+void boot_written(struct store *store);
+/* What is known of the times of a batch just written. */
+void boot_segment(const struct batch *batch, struct segment *segment);
+/* The base by which what is appended to the stream now was received. */
+int64_t boot_base(const struct store *store, const struct stream *stream);
+
 /* append.c */
 /* Appends an event of the gateway itself to one of its own streams, which takes it also when there
  * is no room. 0, -errno. */
@@ -174,16 +217,34 @@ int commit_write(struct store *store);
 void commit_finish(struct store *store);
 int commit_cursors(struct store *store); /* the moves waiting alone. 0, -errno */
 void commit_drop_segments(struct store *store);
+/* The form in which records are stored, and its codec: records itself, or store->packed. */
+struct slice commit_compress(struct store *store, const struct bytes *records, int64_t *ret_codec);
+/* Inserts a row, in a transaction. 0, -errno. */
+int commit_write_row(struct store *store, const struct batch_row *row, struct slice data);
 
 /* retention.c */
 /* Makes commits synced again if sync_lowered; nothing may be committed before that. 0, -errno. */
 int retention_restore_sync(struct store *store);
 int64_t retention_run_us(const struct store *store); /* accumulated running time */
+/* A transaction whose commit writes the log without syncing it: what a power cut may take because
+ * it is made again. The end commits, or rolls back if r is a failure already; it returns the first
+ * failure. Where the sync cannot be restored, store_commit() tries again and commits nothing
+ * before. */
+int retention_unsynced_begin(struct store *store);
+int retention_unsynced_end(struct store *store, int r);
 /* One step for a stream; an own transaction, not synced. 0, -errno; *ret_more: again. */
 int retention_evict(struct store *store, struct stream *stream, bool *ret_more);
 /* Stored bytes of the stream before offset, cumulative. 0, -errno. */
 int retention_stored_before(struct store *store, struct stream *stream, uint64_t offset,
                             uint64_t *ret);
+
+/* repack.c: where rows were re-packed, end_stored counts more than is there (column slack). */
+/* What stays of slack when counting begins at after instead of at before (both as end_stored
+ * counts) and the rows between take bytes: their slack does not count any more. */
+uint64_t repack_slack_left(uint64_t slack, uint64_t before, uint64_t after, uint64_t bytes);
+/* A lower bound of the stored bytes of the rows below offset. 0, -errno. */
+int repack_taken_before(struct store *store, const struct stream *stream, uint64_t offset,
+                        uint64_t *ret);
 
 /* checkpoint.c */
 void checkpoint_init(struct store *store); /* from now on the store knows the WAL's size */
@@ -200,11 +261,13 @@ int file_create(const char *path, struct error *error);   /* an empty database o
 int file_failure(int r, const char *path,
                  struct error *error); /* -errno -> outcome, error filled */
 
-/* A deletion of all batches of the stream below end_offset with what belongs to them; in a
- * transaction. 0, -errno. */
-int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset);
+/* A deletion of all batches of the stream below end_offset with what belongs to them; slack is what
+ * the stream has then. In a transaction. 0, -errno. */
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
+                     uint64_t slack);
 
 /* read.c: see there */
+struct database *read_database(struct store_reader *reader);
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);
 
 /* segment.c */

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +18,6 @@
 #include "store/epoch.h"
 #include "store/internal.h"
 
-enum { BOOT_ID_MAX_BYTES = 40 };
-
 static const char *const durability_texts[] = {
     [STORE_DURABILITY_POWER] = "power", [STORE_DURABILITY_PROCESS] = "process"};
 
@@ -32,6 +29,7 @@ int store_new(const struct store_options *options, struct store **ret)
     store->lock_fd = -1;
     store->config = options->config;
     store->clock = options->clock;
+    store->boot_id = options->boot_id;
     store->background = options->background_checkpoints;
     store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
@@ -83,40 +81,6 @@ static int open_identity(struct store *store, bool *ret_unclean)
     return 0;
 }
 
-/* Notes where in each stream this boot of the machine begins. */
-static int open_boot(struct store *store)
-{
-    char boot[BOOT_ID_MAX_BYTES] = "unknown";
-    CLEANUP_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, boot, sizeof(boot) - 1) : -1;
-    if (n > 0)
-        boot[strcspn(boot, "\n")] = '\0';
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        const struct stream *stream = &store->streams[i];
-        sqlite3_stmt *statement;
-        int64_t low = batch_key(stream->id, 0), next = batch_key(stream->id, stream->next_offset);
-        int r =
-            database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next), &statement);
-        bool same = false;
-        if (!r) {
-            const unsigned char *last = sqlite3_column_text(statement, 0);
-            same = last && strcmp((const char *)last, boot) == 0;
-            database_done(statement);
-        }
-        if (r >= 0 && !same) {
-            r = database_statement(&store->database, SQL_BOOT_INSERT, &statement);
-            if (!r) {
-                sqlite3_bind_int64(statement, 1, next);
-                sqlite3_bind_text(statement, 2, boot, -1, SQLITE_STATIC);
-                r = database_step(statement);
-            }
-        }
-        if (r < 0)
-            return result_trace(r);
-    }
-    return 0;
-}
-
 /* Everything that opening reads and writes, in one transaction. */
 static int open_transaction(struct store *store)
 {
@@ -125,6 +89,8 @@ static int open_transaction(struct store *store)
     int r = open_identity(store, &unclean);
     if (!r)
         r = stream_load_all(store);
+    if (!r)
+        r = boot_open(store);
     for (size_t i = 0; !r && i < store->config->streams.count; i++) {
         struct stream *ignored;
         r = stream_create(store, store->config->streams.items[i].name, &ignored);
@@ -135,8 +101,6 @@ static int open_transaction(struct store *store)
         r = cursor_load_all(store);
     if (!r)
         r = epoch_open(store, unclean);
-    if (!r)
-        r = open_boot(store);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
@@ -310,6 +274,11 @@ const char *store_path(const struct store *store)
 const char *store_gateway_id(const struct store *store)
 {
     return store->gateway_id;
+}
+
+uint64_t store_disk_max_bytes(const struct store *store)
+{
+    return (uint64_t)store->config->disk.max_bytes;
 }
 
 const char *store_epoch(const struct store *store)

@@ -95,6 +95,11 @@ struct store_reader *store_reader_close(struct store_reader *reader)
     return NULL;
 }
 
+struct database *read_database(struct store_reader *reader)
+{
+    return &reader->database;
+}
+
 /* The columns of the row standing in row, as batch_read_at selects them, and whether they and the
  * data are what was written. 0, STORE_READ_DAMAGED, -ENOMEM. *ret_data lives as long as the row. */
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data)
@@ -138,6 +143,8 @@ static int unpack(struct store_reader *reader, sqlite3_stmt *row, uint32_t strea
     segment->count = (uint32_t)columns.n;
     segment->base_offset = batch_key_offset(columns.key);
     segment->end_bytes = (uint64_t)columns.end_bytes;
+    segment->corrected = sqlite3_column_type(row, 10) != SQLITE_NULL;
+    segment->correction_us = sqlite3_column_int64(row, 10);
     segment->records = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     r = pack_decompress(reader->pack, (int)columns.codec, data, (size_t)columns.raw_bytes,
                         &segment->records);

@@ -47,8 +47,7 @@ int retention_restore_sync(struct store *store)
     return result_trace(r);
 }
 
-/* A transaction whose commit writes the log without syncing it. */
-static int unsynced_begin(struct store *store)
+int retention_unsynced_begin(struct store *store)
 {
     int r = 0;
     if (store->config->commit.durability == STORE_DURABILITY_POWER) {
@@ -60,9 +59,7 @@ static int unsynced_begin(struct store *store)
     return result_trace(r);
 }
 
-/* Commits, or rolls back if r is a failure already. Returns the first failure. Where the sync
- * cannot be restored, store_commit() tries again and commits nothing before. */
-static int unsynced_end(struct store *store, int r)
+int retention_unsynced_end(struct store *store, int r)
 {
     struct database *d = &store->database;
     if (!r)
@@ -119,6 +116,7 @@ static int aged_offset(struct store *store, const struct stream *stream, uint64_
 struct eviction {
     uint64_t end_offset; /* of the last batch that goes; 0: none goes */
     uint64_t bytes;
+    uint64_t slack; /* of the stream afterwards */
     bool more;
 };
 
@@ -143,18 +141,23 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     int r = database_first(
         &store->database, SQL_BATCH_WALK,
         DATABASE_VALUES(batch_key(stream->id, 0), batch_key(stream->id, BATCH_OFFSET_MAX)), &row);
+    uint64_t before = 0; /* start of the first row */
     for (unsigned n = 0; !r; n++) {
         uint64_t end =
             batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
+        uint64_t taken = (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        uint64_t start = (uint64_t)sqlite3_column_int64(row, 2) - taken;
+        before = n ? before : start;
         bool goes = end <= sent && end <= stream->next_offset &&
                     ((over && stream->stored_bytes - e.bytes > low) || end <= aged);
         e.more = goes && (n == STEP_BATCHES || e.bytes >= STEP_BYTES);
         if (!goes || e.more) {
+            e.slack = repack_slack_left(stream->slack, before, start, e.bytes);
             database_done(row);
             break;
         }
         e.end_offset = end;
-        e.bytes += (uint64_t)sqlite3_column_int64(row, 3) + BATCH_ROW_BYTES;
+        e.bytes += taken;
         r = database_step(row);
     }
     if (r < 0)
@@ -163,7 +166,8 @@ static int choose(struct store *store, struct stream *stream, uint64_t aged, str
     return 0;
 }
 
-int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset)
+int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
+                     uint64_t slack)
 {
     struct database *d = &store->database;
     int64_t low = batch_key(stream->id, 0), end = batch_key(stream->id, end_offset);
@@ -178,6 +182,8 @@ int retention_delete(struct store *store, const struct stream *stream, uint64_t 
                          DATABASE_VALUES(stream->id, (int64_t)stream->next_offset,
                                          (int64_t)stream->end_bytes, (int64_t)stream->end_stored,
                                          0));
+    else if (!r && slack != stream->slack)
+        r = database_run(d, SQL_STREAM_SLACK, DATABASE_VALUES(stream->id, (int64_t)slack));
     return result_trace(r);
 }
 
@@ -197,14 +203,15 @@ int retention_evict(struct store *store, struct stream *stream, bool *ret_more)
             stream->age_due_us = retention_run_us(store) + AGE_CHECK_US;
         return 0;
     }
-    r = unsynced_begin(store);
+    r = retention_unsynced_begin(store);
     if (!r)
-        r = retention_delete(store, stream, e.end_offset);
-    r = unsynced_end(store, r);
+        r = retention_delete(store, stream, e.end_offset, e.slack);
+    r = retention_unsynced_end(store, r);
     if (r)
         return result_trace(r);
     metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, e.end_offset - stream->first_offset);
     stream->first_offset = e.end_offset;
+    stream->slack = e.slack;
     stream->stored_bytes -= e.bytes < stream->stored_bytes ? e.bytes : stream->stored_bytes;
     stream->sent_known = false;
     store->vacuum = true;
@@ -228,7 +235,7 @@ static int mark(struct store *store, struct stream *stream)
     int r = aged_offset(store, stream, &aged);
     if (r)
         return result_trace(r);
-    r = unsynced_begin(store);
+    r = retention_unsynced_begin(store);
     /* Of the marks that are old enough the last one says it all; so their number stays bounded also
      * while nothing may be evicted. */
     if (!r && aged)
@@ -238,7 +245,7 @@ static int mark(struct store *store, struct stream *stream)
     if (!r)
         r = database_run(&store->database, SQL_MARK_INSERT,
                          DATABASE_VALUES(batch_key(stream->id, stream->next_offset), run_us));
-    r = unsynced_end(store, r);
+    r = retention_unsynced_end(store, r);
     if (r)
         return result_trace(r);
     stream->mark_offset = stream->next_offset;
@@ -264,10 +271,10 @@ static int vacuum(struct store *store, bool *ret_more)
         return 0;
     }
     static_assert(VACUUM_STEP_PAGES == 128, "the number of pages stands in the pragma below");
-    r = unsynced_begin(store);
+    r = retention_unsynced_begin(store);
     if (!r)
         r = database_exec(&store->database, "PRAGMA incremental_vacuum(128)");
-    return result_trace(unsynced_end(store, r));
+    return result_trace(retention_unsynced_end(store, r));
 }
 
 int store_maintain(struct store *store, bool *ret_more)

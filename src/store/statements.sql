@@ -48,14 +48,29 @@ SELECT key, n, end_bytes, end_stored, length(data) FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_walk
 SELECT key, n, end_stored, length(data) FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
+-- name: batch_walk_back
+SELECT key, raw_bytes FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC;
 -- name: batch_delete
 DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_read_at
-SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data,
+    (SELECT correction_us FROM boot WHERE first_key BETWEEN batch.key >> 48 << 48 AND batch.key
+     ORDER BY first_key DESC LIMIT 1)
+FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_read_after
-SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data,
+    (SELECT correction_us FROM boot WHERE first_key BETWEEN batch.key >> 48 << 48 AND batch.key
+     ORDER BY first_key DESC LIMIT 1)
+FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
+-- name: batch_read_all
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
+-- name: batch_time_at
+SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: batch_time_walk
+SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_key_after
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
@@ -67,15 +82,26 @@ INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', 
 UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 
 -- name: boot_last
-SELECT id FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+SELECT id, base_us, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+-- name: boot_after
+SELECT first_key, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
+-- name: boot_count
+SELECT count(*) FROM boot WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3;
 -- name: boot_insert
-INSERT OR REPLACE INTO boot(first_key, id) VALUES(?1, ?2);
+INSERT OR REPLACE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
+-- name: boot_correct
+UPDATE boot SET correction_us = ?4 - base_us
+WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3 AND base_us IS NOT NULL AND correction_us IS NULL;
 -- name: boot_trim
 DELETE FROM boot WHERE first_key >= ?1 AND first_key <
     (SELECT max(first_key) FROM boot WHERE first_key BETWEEN ?1 AND ?2);
 
 -- name: mark_last
 SELECT key, run_us FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: mark_after
+SELECT key FROM mark WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1 OFFSET ?3;
 -- name: mark_aged
 SELECT max(key) FROM mark WHERE key BETWEEN ?1 AND ?2 AND run_us <= ?3;
 -- name: mark_insert

@@ -39,6 +39,7 @@ struct store_options {
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
     const char *machine_id;      /* whose the database is; NULL: what the system says */
+    const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
 /* Named outcomes of store_open(): the file is left as it was found. */
@@ -66,6 +67,7 @@ struct store *store_free(struct store *store);
 
 const char *store_path(const struct store *store);       /* of the database file */
 const char *store_gateway_id(const struct store *store); /* once open */
+uint64_t store_disk_max_bytes(const struct store *store); /* the quota of all files; 0: none */
 const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
 
 /* The epoch as store_epoch() has it, for other threads once they know that the store is open. */
@@ -81,6 +83,12 @@ int store_epoch_begin(struct store *store, const char *reason);
 /* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
 enum { STORE_STREAM_LIMIT = 1 };
 int store_stream(struct store *store, const char *name, uint32_t *ret_stream);
+
+/* Tells the store by which clocks the events appended from now on were received: once for each
+ * reading of the clocks, before their events. Costs a comparison, unless the clock was set or
+ * synced since; then batches end here, and the first sync of a boot corrects what was received in
+ * it before (written with the next commit). Nothing else in the store depends on the wall clock. */
+void store_time(struct store *store, const struct clock_stamp *stamp);
 
 /* Adds an event to the open batch of a stream. Copies. Where the stream drops its oldest events,
  * room is made; they go with the next commit. Outcomes: */
@@ -132,6 +140,11 @@ int64_t store_cursors_due_us(const struct store *store);
 /* Retention and checkpointing, in small steps: call between commits when there is time. 0 or
  * -errno. *ret_more: there is more to do. */
 int store_maintain(struct store *store, bool *ret_more);
+
+/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has
+ * nothing left and nobody waits. Does nothing while events wait for their commit. 0 or -errno
+ * (those batches stay as they are). *ret_more: there is more to do. */
+int store_repack(struct store *store, bool *ret_more);
 
 /* Takes over new limits and policies after a reload; config replaces the one of store_new(). */
 void store_reconfigure(struct store *store, const struct store_config *config);

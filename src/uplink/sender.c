@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "event/event.h"
+#include "event/letter.h"
 
 enum { REASON_QUOTA_EXCEEDED = 0x97 };
 
@@ -60,13 +61,67 @@ bool sender_switch_live(struct uplink *u)
 static void skip(struct uplink *u, struct uplink_range *r, uint64_t offset, uint64_t end,
                  const char *why)
 {
-    if (offset < r->lane.next)
-        end = offset + 1;
     log_error("uplink", "events not forwarded",
               "upstream=%s stream=%s from=%" PRIu64 " to=%" PRIu64 " reason=\"%s\"",
               u->config->name, r->range->stream_name, offset, end - 1, why);
     metric_add(u->metrics, METRIC_UPSTREAM_SKIPPED_EVENTS, end - offset);
     lane_skip(&r->lane, offset, end);
+}
+
+/* What the gateway has to tell about itself is not told about in turn: it would go on for ever. */
+static bool own_stream(const struct uplink_range *r)
+{
+    return r->range->stream_name[0] == '$';
+}
+
+static int post(struct uplink *u, struct queue_item *item)
+{
+    int r = queue_push(u->pipeline, &item);
+    if (item)
+        item->free(item);
+    return r == QUEUE_CLOSED ? 0 : r;
+}
+
+/* An event that this upstream will never take: kept as a dead letter, then passed over. The letter
+ * goes through the pipeline's queue before the cursor moves beyond the event, so both are in one
+ * commit or the cursor comes later. 0 or -errno: nothing was passed over. */
+static int bury(struct uplink *u, struct uplink_range *r, const struct event *event,
+                uint64_t offset, const char *why)
+{
+    struct dead_letter *letter = NULL;
+    int result = own_stream(r) ? 0
+                               : dead_letter_new(event, r->range->stream_name, offset, why,
+                                                 u->config->name, &letter);
+    if (!result && letter)
+        result = post(u, &letter->item);
+    if (result)
+        return result_trace(result);
+    skip(u, r, offset, offset + 1, why);
+    return 0;
+}
+
+/* Events that the store has lost: a gap record, unless it was written when they were. */
+static int pass_hole(struct uplink *u, struct uplink_range *r, uint64_t offset, uint64_t end,
+                     bool damaged)
+{
+    if (offset < r->lane.next)
+        end = offset + 1;
+    struct notice_item *gap = NULL;
+    int result = damaged && !own_stream(r) ? notice_item_new(NOTICE_GAP, &gap) : 0;
+    if (gap) {
+        notice_add_text(&gap->notice, "stream", r->range->stream_name);
+        notice_add_number(&gap->notice, "from", offset);
+        notice_add_number(&gap->notice, "to", end);
+        notice_add_number(&gap->notice, "count", end - offset);
+        notice_add_text(&gap->notice, "reason", "damaged");
+        notice_add_text(&gap->notice, "upstream", u->config->name);
+        result = post(u, &gap->item);
+    }
+    if (result)
+        return result_trace(result);
+    skip(u, r, offset, end,
+         damaged ? "damaged in the store" : "removed before they were forwarded");
+    return 0;
 }
 
 static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
@@ -110,12 +165,11 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         : envelope_packet_bytes(&u->envelope, u->mqtt5) > u->limits.maximum_packet_bytes
             ? "larger than the upstream takes"
             : NULL;
-    if (why) {
-        skip(u, r, offset, offset + 1, why);
-        return 0;
-    }
+    if (why)
+        return bury(u, r, event, offset, why);
     unsigned slot = lane_sent(&r->lane, offset);
     r->weights[slot].record_bytes = r->supply.event_bytes;
+    r->weights[slot].received_us = event->received_us;
     r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
     int sent = client_send(u->client, &u->envelope, index, slot);
     if (sent == 0) {
@@ -123,10 +177,8 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         return 0;
     }
     lane_withdraw(&r->lane, slot);
-    if (sent == CLIENT_UNSENDABLE) {
-        skip(u, r, offset, offset + 1, "refused by the client library");
-        return 0;
-    }
+    if (sent == CLIENT_UNSENDABLE)
+        return bury(u, r, event, offset, "refused by the client library");
     return sent == CLIENT_BUSY ? SEND_FULL : sent == CLIENT_GONE ? SEND_LOST : sent;
 }
 
@@ -137,23 +189,19 @@ static int send_one(struct uplink *u, unsigned index, int64_t now_us)
     uint64_t head = r->seen_head = head_of(r), offset, skip_to = 0;
     if (r->pause_us > now_us || !lane_wants(&r->lane, head, &offset))
         return SEND_NOTHING;
-    if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX) {
-        skip(u, r, offset, offset + 1, "refused by the upstream");
-        return 0;
-    }
     const struct event *event;
     int found = supply_get(&r->supply, u->reader, offset, head, &event, &skip_to);
     switch (found) {
     case 0:
+        if (lane_attempts(&r->lane, offset) >= UPLINK_ATTEMPTS_MAX)
+            return bury(u, r, event, offset, "refused by the upstream");
         return send_event(u, index, event, offset);
     case SUPPLY_NONE:
         return SEND_NOTHING;
     case SUPPLY_GONE:
-        skip(u, r, offset, skip_to, "removed by retention before it was forwarded");
-        return 0;
+        return pass_hole(u, r, offset, skip_to, false);
     case SUPPLY_DAMAGED:
-        skip(u, r, offset, skip_to, "damaged in the store");
-        return 0;
+        return pass_hole(u, r, offset, skip_to, true);
     default:
         return found < 0 ? found : result_origin(-EIO);
     }
@@ -277,19 +325,55 @@ bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)
     return all;
 }
 
-/* Record bytes of the stream before the cursor: known from the first event on its way, else from a
- * look at what comes next. UINT64_MAX: not known. */
-static uint64_t cursor_bytes(struct uplink *u, struct uplink_range *r)
+/* What stands at the cursor of a range. */
+struct outlook {
+    uint64_t bytes;      /* of the stream before it; UINT64_MAX: not known */
+    bool waiting;        /* an event is not yet acknowledged, and known */
+    int64_t received_us; /* of that */
+};
+
+/* The event at the cursor, or, where that is gone, the next one, is looked up where it is not on
+ * its way. */
+static struct outlook look_up(struct uplink *u, struct uplink_range *r, uint64_t head)
+{
+    const struct event *event;
+    uint64_t offset = r->lane.cursor;
+    int found =
+        u->reader ? supply_get(&r->supply, u->reader, offset, head, &event, &offset) : SUPPLY_NONE;
+    if (found == SUPPLY_GONE)
+        found = supply_get(&r->supply, u->reader, offset, head, &event, &offset);
+    struct outlook outlook = {.bytes = UINT64_MAX};
+    if (found == 0)
+        outlook = (struct outlook){r->supply.event_bytes, true, event->received_us};
+    if (u->state != UPLINK_UP)
+        supply_clear(&r->supply); /* an outage must not cost memory */
+    return outlook;
+}
+
+static struct outlook look_at_cursor(struct uplink *u, struct uplink_range *r)
 {
     if (r->lane.used)
-        return r->weights[r->lane.first].record_bytes;
-    uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes), skip_to;
-    if (r->lane.cursor >= head)
-        return head_of(r) == head ? bytes : UINT64_MAX;
-    const struct event *event;
-    bool found =
-        u->reader && supply_get(&r->supply, u->reader, r->lane.cursor, head, &event, &skip_to) == 0;
-    return found ? r->supply.event_bytes : UINT64_MAX;
+        return (struct outlook){r->weights[r->lane.first].record_bytes, true,
+                                r->weights[r->lane.first].received_us};
+    uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes);
+    if (r->lane.cursor < head)
+        return look_up(u, r, head);
+    return (struct outlook){.bytes = head_of(r) == head ? bytes : UINT64_MAX};
+}
+
+static void show_range(struct uplink *u, struct uplink_range *r)
+{
+    /* While connected, what is not on its way yet is about to be, and comes from memory. */
+    bool soon = u->state == UPLINK_UP && !r->lane.used;
+    bool known = r->shown_bytes && (r->shown_oldest || soon || r->lane.cursor >= head_of(r));
+    if (r->lane.cursor == r->shown_cursor && known)
+        return;
+    struct outlook outlook = look_at_cursor(u, r);
+    range_cursor_show(r->range, r->lane.cursor, outlook.bytes);
+    range_oldest_show(r->range, outlook.waiting ? outlook.received_us : 0);
+    r->shown_cursor = r->lane.cursor;
+    r->shown_bytes = outlook.bytes != UINT64_MAX;
+    r->shown_oldest = outlook.waiting;
 }
 
 void sender_update_metrics(struct uplink *u)
@@ -297,12 +381,7 @@ void sender_update_metrics(struct uplink *u)
     metric_put(u->metrics, METRIC_UPSTREAM_IN_FLIGHT, u->client ? client_in_flight(u->client) : 0);
     for (unsigned i = 0; i < u->count; i++) {
         struct uplink_range *r = &u->ranges[i];
-        if (r->lane.cursor != r->shown_cursor || !r->shown_bytes) {
-            uint64_t bytes = cursor_bytes(u, r);
-            range_cursor_show(r->range, r->lane.cursor, bytes);
-            r->shown_cursor = r->lane.cursor;
-            r->shown_bytes = bytes != UINT64_MAX;
-        }
+        show_range(u, r);
         if (r->supply.reads != r->reads_counted)
             metric_add(u->metrics, METRIC_UPSTREAM_READS, r->supply.reads - r->reads_counted);
         r->reads_counted = r->supply.reads;

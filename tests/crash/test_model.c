@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/metrics.h"
 #include "config/read.h"
 #include "dice.h"
 #include "hold_vfs.h"
@@ -210,29 +211,35 @@ static void replay(struct model *m)
             offset = read_at(m, i, offset);
 }
 
+/* false: the stream is full. */
+static bool append_one(struct model *m, unsigned stream, uint32_t most, bool smooth)
+{
+    struct model_stream *s = &m->streams[stream];
+    const struct specimen specimen = {
+        .serial = ++m->serial, .bytes = (uint32_t)dice_below(&m->dice, most), .smooth = smooth};
+    struct event event = specimen_event(&specimen);
+    uint64_t offset;
+    int r = store_append(m->store, s->id, &event, &offset);
+    if (r == STORE_FULL) {
+        /* Only a stream that somebody is behind in can be full. */
+        CHECK(m, stream != STREAMS - 1);
+        return false;
+    }
+    CHECK(m, r == 0 && offset == s->next);
+    s->next++;
+    s->events.len = offset * sizeof(specimen);
+    CHECK(m, bytes_append(&s->events, &specimen, sizeof(specimen)) == 0);
+    return true;
+}
+
 static void append(struct model *m)
 {
     unsigned stream = (unsigned)dice_below(&m->dice, STREAMS);
     unsigned count = 1 + (unsigned)dice_below(&m->dice, 8);
     uint32_t most = dice_one_in(&m->dice, 8) ? 20000 : 300;
-    struct model_stream *s = &m->streams[stream];
-    for (unsigned i = 0; i < count; i++) {
-        const struct specimen specimen = {.serial = ++m->serial,
-                                          .bytes = (uint32_t)dice_below(&m->dice, most),
-                                          .smooth = dice_one_in(&m->dice, 2)};
-        struct event event = specimen_event(&specimen);
-        uint64_t offset;
-        int r = store_append(m->store, s->id, &event, &offset);
-        if (r == STORE_FULL) {
-            /* Only a stream that somebody is behind in can be full. */
-            CHECK(m, stream != STREAMS - 1);
+    for (unsigned i = 0; i < count; i++)
+        if (!append_one(m, stream, most, dice_one_in(&m->dice, 2)))
             return;
-        }
-        CHECK(m, r == 0 && offset == s->next);
-        s->next++;
-        s->events.len = offset * sizeof(specimen);
-        CHECK(m, bytes_append(&s->events, &specimen, sizeof(specimen)) == 0);
-    }
 }
 
 static size_t open_events(const struct model *m)
@@ -331,13 +338,41 @@ static void acknowledge(struct model *m)
     CHECK(m, (store_cursors_due_us(m->store) != INT64_MAX) == moves_wait(m));
 }
 
+/* What a stream is said to take, by its reader and by its writer, is what its rows take. */
+static void check_accounts(struct model *m)
+{
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    CHECK(m, sqlite3_open_v2(store_path(m->store), &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK);
+    CHECK(m, sqlite3_prepare_v2(db, "SELECT sum(length(data) + 64) FROM batch WHERE key >> 48 = ?1",
+                                -1, &row, NULL) == SQLITE_OK);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        struct store_stream_info info;
+        sqlite3_bind_int64(row, 1, m->streams[i].id);
+        CHECK(m, sqlite3_step(row) == SQLITE_ROW);
+        uint64_t taken = (uint64_t)sqlite3_column_int64(row, 0);
+        sqlite3_reset(row);
+        CHECK(m, store_read_stream(m->reader, names[i], &info) == 0);
+        CHECK(m, info.stored_bytes == taken);
+        CHECK(m, metric_get(metric_set_get(METRIC_GROUP_STREAM, names[i], NULL),
+                            METRIC_STREAM_BYTES) == taken);
+    }
+    sqlite3_finalize(row);
+    CHECK(m, sqlite3_close(db) == SQLITE_OK);
+}
+
 static void maintain(struct model *m)
 {
     bool more = true;
     for (unsigned i = 0; i < 1000 && more; i++)
         CHECK(m, store_maintain(m->store, &more) == 0);
     CHECK(m, !more);
+    more = dice_one_in(&m->dice, 4) == 0;
+    for (unsigned i = 0; i < 1000 && more; i++)
+        CHECK(m, store_repack(m->store, &more) == 0);
+    CHECK(m, !more);
     follow_retention(m);
+    check_accounts(m);
     for (unsigned i = 0; i < STREAMS; i++) {
         struct store_stream_info info;
         const struct model_stream *s = &m->streams[i];
@@ -348,6 +383,16 @@ static void maintain(struct model *m)
         CHECK(m, owed || info.stored_bytes <=
                              (uint64_t)store_config_stream(&m->config, names[i])->max_bytes);
     }
+}
+
+/* A quiet stream: an event a commit, which re-packing is for. */
+static void trickle(struct model *m)
+{
+    unsigned stream = (unsigned)dice_below(&m->dice, STREAMS);
+    unsigned count = 20 + (unsigned)dice_below(&m->dice, 100);
+    for (unsigned i = 0; i < count && append_one(m, stream, 300, true); i++)
+        commit(m);
+    maintain(m);
 }
 
 static void reattach(struct model *m)
@@ -471,12 +516,13 @@ static const struct {
     unsigned weight; /* of 1000 */
     void (*run)(struct model *m);
 } kinds[] = {
-    {"append", 380, append},
+    {"append", 374, append},
     {"commit", 180, commit},
     {"read", 200, read_one},
     {"move", 120, acknowledge},
     {"failed commit", 40, fail_to_commit},
     {"maintain", 60, maintain},
+    {"trickle", 6, trickle},
     {"replay", 4, replay},
     {"reattach", 8, reattach},
     {"restart", 4, restart},
@@ -551,6 +597,13 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < KINDS; i++)
         printf("%s %" PRIu64 "%s", kinds[i].name, steps_of[i], i + 1 < KINDS ? ", " : "\n");
+    uint64_t repacked = 0;
+    for (unsigned i = 0; i < STREAMS; i++)
+        repacked += metric_get(metric_set_get(METRIC_GROUP_STREAM, names[i], NULL),
+                               METRIC_STREAM_REPACKED_BATCHES);
+    printf("%" PRIu64 " batches re-packed\n", repacked);
+    if (!repacked && done >= ROUND_STEPS)
+        return TROUBLE;
     printf("%" PRIu64 " model steps, 0 bad\n", done);
     return 0;
 }

@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "crash_vfs.h"
 #include "dice.h"
 #include "disk.h"
@@ -286,8 +287,14 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " chains, %" PRIu64 " lives, %" PRIu64 " cuts, %" PRIu64
            " images checked by SQLite as well, %.1f s\n",
            chain, t.lives, t.cuts, t.thorough, seconds_since(&t.began));
+    uint64_t repacked = 0;
+    for (const struct metric_set *set = NULL; (set = metric_set_next(set, METRIC_GROUP_STREAM));)
+        repacked += metric_get(set, METRIC_STREAM_REPACKED_BATCHES);
+    printf("%" PRIu64 " batches re-packed\n", repacked);
     printf("%" PRIu64 " crash images, %" PRIu64 " bad\n", t.images, t.bad);
     if (t.keep && t.bad)
         specimen_directory_keep();
+    if (!repacked && !t.bad && t.images >= 2000)
+        return TROUBLE; /* what is not done is not tested */
     return t.bad ? 1 : 0;
 }

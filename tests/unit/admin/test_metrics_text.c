@@ -62,6 +62,11 @@ static void test_every_row_of_the_table_has_a_sample(void **state)
     }
 }
 
+static bool is_gauge(const struct metric_row *row)
+{
+    return row->type == METRIC_GAUGE || row->type == METRIC_SECONDS_GAUGE;
+}
+
 static void test_each_family_is_introduced_once_and_stands_together(void **state)
 {
     (void)state;
@@ -71,7 +76,7 @@ static void test_each_family_is_introduced_once_and_stands_together(void **state
         snprintf(line, sizeof line, "# HELP %s ", metrics_table[m].name);
         assert_int_equal(count(text, line), 1);
         snprintf(line, sizeof line, "# TYPE %s %s\n", metrics_table[m].name,
-                 metrics_table[m].type == METRIC_GAUGE ? "gauge" : "counter");
+                 is_gauge(&metrics_table[m]) ? "gauge" : "counter");
         assert_int_equal(count(text, line), 1);
         /* All samples of that name follow its TYPE line without another comment between. */
         const char *family = strstr(text, line) + strlen(line);

@@ -20,6 +20,7 @@
 #include "event/event.h"
 #include "event/ingest.h"
 #include "hold_vfs.h"
+#include "pipeline/alarms.h"
 #include "route/route.h"
 #include "store/range.h"
 #include "store/read.h"
@@ -41,6 +42,7 @@ struct fixture {
 };
 
 static struct fixture f;
+static const struct alarms_config no_alarms;
 
 static void start(const char *config)
 {
@@ -60,7 +62,8 @@ static void start(const char *config)
         .store = f.store,
         .route = f.route,
         .clock = &clock_system,
-        .limits = {.max_events = 10000, .max_bytes = 4 << 20}};
+        .limits = {.max_events = 10000, .max_bytes = 4 << 20},
+        .alarms = &no_alarms};
     assert_int_equal(pipeline_new(&pipeline_options, &f.pipeline), 0);
     assert_int_equal(queue_init(&f.replies, SIZE_MAX), 0);
     assert_int_equal(pipeline_start(f.pipeline), 0);

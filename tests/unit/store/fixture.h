@@ -20,8 +20,11 @@ struct fixture {
     char base[64];     /* temporary directory */
     char data_dir[96]; /* in it; not made yet */
     struct store_config config;
-    int64_t now_us;     /* monotonic */
-    struct clock clock; /* shows now_us */
+    int64_t now_us;      /* monotonic */
+    int64_t base_us;     /* what the wall clock is ahead of it */
+    bool unsynced;       /* what the wall clock is worth */
+    const char *boot_id; /* NULL: the kernel's */
+    struct clock clock;  /* shows all that */
     struct store *store;
     bool background; /* the stores have a checkpointer */
     const char *machine_id;

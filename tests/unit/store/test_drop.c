@@ -84,6 +84,7 @@ static void test_the_oldest_go_and_gap_records_say_exactly_which(void **state)
     fixture_open(f);
     uint32_t stream = fixture_stream(f, "events");
     struct range_feed *feed = attach(f, "up");
+    range_live_set(&feed->ranges[0], false, 0);
     struct metric_set *set = metric_set_get(METRIC_GROUP_STREAM, "events", NULL);
     uint64_t dropped_before = metric_get(set, METRIC_STREAM_DROPPED_EVENTS);
     for (unsigned i = 0; i < 400; i += 4)

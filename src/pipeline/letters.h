@@ -1,0 +1,40 @@
+#ifndef SLUICE_PIPELINE_LETTERS_H
+#define SLUICE_PIPELINE_LETTERS_H
+/*
+ * What is written down for the gateway itself: notices and dead letters that other threads post,
+ * the gap records of events that were never stored, and alarms. All of it goes into the store's
+ * open batch and is committed with the events beside it. Belongs to the pipeline's thread; pipeline
+ * room only.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/alarms.h"
+#include "pipeline/audit.h"
+#include "pipeline/item_list.h"
+#include "pipeline/losses.h"
+
+struct letters {
+    struct store *store;
+    struct item_list waiting; /* posted while the store was closed, or before it had memory */
+    struct losses losses;
+    struct audit audit;
+    struct alarms alarms;
+    struct bytes scratch; /* attributes of one dead letter */
+};
+
+void letters_init(struct letters *letters, struct store *store, const struct clock *clock,
+                  const struct alarms_config *alarms);
+void letters_deinit(struct letters *letters);
+
+/* Takes over an INGEST_NOTICE or INGEST_DEAD_LETTER item. */
+void letters_take(struct letters *letters, struct queue_item *item);
+
+/* Appends what waits and what is due; the store must be open. taking: it takes events. all: what is
+ * not due, too. */
+void letters_write(struct letters *letters, int64_t now_us, bool taking, bool all);
+
+/* Monotonic time at which letters_write() has something to do of itself. */
+int64_t letters_due_us(const struct letters *letters);
+
+#endif
