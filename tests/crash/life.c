@@ -37,7 +37,7 @@ struct life {
     bool late; /* its stream was made */
     bool failed;
     size_t epoch_begin; /* where an epoch was asked for that no commit has begun yet; 0: none */
-    bool synced; /* an event was received by a synced clock */
+    bool synced;        /* an event was received by a synced clock */
     uint32_t serial;
 };
 
