@@ -88,8 +88,11 @@ static int check_room(struct store *store, struct stream *stream, uint64_t bytes
         excess = excess > beyond ? excess : beyond;
         if (!excess)
             return 0;
-        if (attempt || store_when_full(store, stream->id) != STORE_WHEN_FULL_DROP_OLDEST)
+        if (attempt || store_when_full(store, stream->id) != STORE_WHEN_FULL_DROP_OLDEST) {
+            if (beyond)
+                quota_want(store, bytes);
             return STORE_FULL;
+        }
         r = drop_plan(store, stream, excess);
         if (r)
             return result_trace(r);

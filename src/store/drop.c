@@ -7,11 +7,12 @@
  * More goes at once than the one event needs (DROP_SHARE of max_bytes): otherwise a stream that
  * runs full would write a gap record with each commit.
  */
+#include "store/internal.h"
+
 #include <assert.h>
 
 #include "base/metrics.h"
 #include "base/result.h"
-#include "store/internal.h"
 #include "store/notice.h"
 #include "store/range.h"
 

@@ -152,6 +152,7 @@ struct store {
     bool vacuum;            /* pages may have become free */
     uint64_t used_pages;    /* of the database, free ones not counted, as of the last commit */
     unsigned open_batches;  /* of all streams */
+    uint64_t wanted_bytes;  /* an append was refused for want of so much disk space; 0: none */
     bool pressed;           /* disk.max_bytes is nearly used up: what was sent goes early */
     struct account account;
     int64_t run_base_us; /* running time of all runs before this one */
@@ -214,6 +215,8 @@ void drop_written(struct store *store); /* after it committed */
 uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes);
 /* What log and shared memory may take. */
 uint64_t quota_log_bytes(const struct store_disk_config *disk);
+/* An append of so many bytes is refused: what was sent has to make room for it. */
+void quota_want(struct store *store, uint64_t bytes);
 int quota_measure(struct store *store); /* asks the database how much is used. 0, -errno */
 
 /* commit.c */

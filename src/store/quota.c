@@ -1,16 +1,20 @@
 /*
  * The disk space of all streams together: disk.max_bytes bounds database, write-ahead log and
  * shared memory. The log and its index are counted as large as they may become; what is left is for
- * the pages of the database. Free pages inside the file are used before it grows, so the file stays
- * within the bound as long as the pages in use do.
+ * the pages of the database. Without it the bound is what the max_bytes of the streams and the log
+ * add up to: a stream's own accounting does not see how well its rows fill their pages. Free pages
+ * inside the file are used before it grows, so the file stays within the bound as long as the pages
+ * in use do.
  *
- * Before it is used up, what was sent goes early (pressed); when that does not help, an append is
- * told how much is missing and when_full of its stream decides. disk.reserve_bytes are left to
+ * Before it is used up, what was sent goes early (pressed), down to what an append that was refused
+ * needs; when that does not help, an append is told how much is missing and when_full of its stream
+ * decides. disk.reserve_bytes are left to
  * streams of high priority.
  */
+#include "store/internal.h"
+
 #include "base/metrics.h"
 #include "base/result.h"
-#include "store/internal.h"
 
 enum {
     SHM_REGION_BYTES = 32 * 1024, /* of the log's index, for each SHM_REGION_FRAMES of the log */
@@ -27,10 +31,20 @@ uint64_t quota_log_bytes(const struct store_disk_config *disk)
     return wal + (wal / STORE_WAL_FRAME_BYTES / SHM_REGION_FRAMES + 1) * SHM_REGION_BYTES;
 }
 
+static uint64_t max_bytes(const struct store *store)
+{
+    if (store->config->disk.max_bytes)
+        return (uint64_t)store->config->disk.max_bytes;
+    uint64_t max = (uint64_t)store->config->disk.wal_max_bytes;
+    for (unsigned i = 0; i < store->stream_count; i++)
+        max += (uint64_t)store->streams[i].config->max_bytes;
+    return max;
+}
+
 /* For the pages of the database. */
 static uint64_t limit(const struct store *store)
 {
-    uint64_t max = (uint64_t)store->config->disk.max_bytes;
+    uint64_t max = max_bytes(store);
     uint64_t kept = quota_log_bytes(&store->config->disk) + MARGIN_BYTES;
     return max > kept ? max - kept : 0;
 }
@@ -42,8 +56,6 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes)
 {
-    if (!store->config->disk.max_bytes)
-        return 0;
     uint64_t room = limit(store);
     if (stream->config->priority != STORE_PRIORITY_HIGH)
         room = less(room, (uint64_t)store->config->disk.reserve_bytes);
@@ -53,6 +65,13 @@ uint64_t quota_excess(const struct store *store, const struct stream *stream, ui
     for (unsigned i = 0; i < store->stream_count; i++)
         used = less(used, store->streams[i].drop_bytes);
     return less(used + open, room);
+}
+
+void quota_want(struct store *store, uint64_t bytes)
+{
+    if (bytes > store->wanted_bytes)
+        store->wanted_bytes = bytes;
+    store->pressed = true;
 }
 
 int quota_measure(struct store *store)
@@ -65,11 +84,10 @@ int quota_measure(struct store *store)
         return result_trace(r < 0 ? r : 0);
     store->used_pages = (uint64_t)(pages - unused);
     metric_put(metric_process(), METRIC_STORE_USED_BYTES, store->used_pages * STORE_PAGE_BYTES);
-    if (!store->config->disk.max_bytes) {
-        store->pressed = false;
-        return 0;
-    }
     uint64_t room = less(limit(store), (uint64_t)store->config->disk.reserve_bytes);
-    store->pressed = store->used_pages * STORE_PAGE_BYTES > room - room / PRESSED_SHARE;
+    uint64_t used = store->used_pages * STORE_PAGE_BYTES + store->wanted_bytes;
+    store->pressed = used > room - room / PRESSED_SHARE;
+    if (!store->pressed)
+        store->wanted_bytes = 0;
     return 0;
 }

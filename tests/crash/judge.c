@@ -1,6 +1,8 @@
 /* Whether an image keeps what a history promised. */
 #include "life.h"
 
+#include "gap_reader.h"
+
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -147,6 +149,26 @@ static bool check_file(const char *path, struct store_reader *reader)
     return ok;
 }
 
+static void take_gap(void *data, const struct gap_record *record)
+{
+    uint64_t *told = data;
+    if (!strcmp(record->stream, life_streams[LIFE_DROPPING]) &&
+        !strcmp(record->upstream, life_consumers[0]) && record->from <= *told && record->to > *told)
+        *told = record->to;
+}
+
+/* What went before it was sent is told by gap records, without a gap between them. */
+static bool read_gaps(struct store_reader *reader, const struct state *state)
+{
+    uint64_t told = state->cursor[LIFE_DROPPING], offset = 0;
+    if (gap_reader_next(reader, &offset, take_gap, &told))
+        return bad("gap records cannot be read");
+    return told >= state->first[LIFE_DROPPING] ||
+           bad("stream %s: begins at %llu, what was not sent is told to %llu",
+               life_streams[LIFE_DROPPING], (unsigned long long)state->first[LIFE_DROPPING],
+               (unsigned long long)told);
+}
+
 static bool read_all(const struct history *h, size_t position, const char *directory, bool thorough,
                      struct state *state)
 {
@@ -169,7 +191,7 @@ static bool read_all(const struct history *h, size_t position, const char *direc
     }
     for (unsigned i = 0; ok && i < LIFE_STREAMS; i++)
         ok = read_stream(h, position, reader, i, state);
-    ok = ok && read_cursors(store, state) && go_on(store, state) &&
+    ok = ok && read_cursors(store, state) && read_gaps(reader, state) && go_on(store, state) &&
          (!thorough || check_file(store_path(store), reader));
     store_reader_close(reader);
     store_free(store);
@@ -212,11 +234,24 @@ static bool judge_retention(const struct history *h, size_t position, const stru
                        (unsigned long long)state->first[i],
                        (unsigned long long)h->steps[n].first[i]);
     for (unsigned i = 0; i < LIFE_CURSORS; i++)
-        if (state->first[i % 2] > state->cursor[i])
+        if (i % 2 != LIFE_DROPPING && state->first[i % 2] > state->cursor[i])
             return bad("stream %s: begins at %llu, cursor stands at %llu", life_streams[i % 2],
                        (unsigned long long)state->first[i % 2],
                        (unsigned long long)state->cursor[i]);
     return true;
+}
+
+/* Whether the cursors stand where a commit left them; those that a drop passed by may be persisted
+ * anywhere before it. */
+static bool same_cursors(const uint64_t cursor[LIFE_CURSORS], const struct state *state)
+{
+    bool same = true;
+    for (unsigned i = 0; i < LIFE_CURSORS; i++) {
+        uint64_t first = i % 2 == LIFE_DROPPING ? state->first[LIFE_DROPPING] : 0;
+        bool passed = cursor[i] <= first && state->cursor[i] <= first;
+        same = same && (passed || cursor[i] == state->cursor[i]);
+    }
+    return same;
 }
 
 /* All streams and cursors stand where one and the same commit left them: the last acknowledged one
@@ -230,8 +265,7 @@ static bool judge_commits(const struct history *h, size_t position, const struct
             last = &h->attempts[i];
     const struct attempt *a = h->durability == STORE_DURABILITY_POWER ? last : h->attempts;
     for (; !found && a < h->attempts + h->attempt_count && a->begin <= position; a++)
-        if (!memcmp(a->next, state->next, sizeof(a->next)) &&
-            !memcmp(a->cursor, state->cursor, sizeof(a->cursor)))
+        if (!memcmp(a->next, state->next, sizeof(a->next)) && same_cursors(a->cursor, state))
             found = a;
     *ret_last = last;
     if (found)

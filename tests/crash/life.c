@@ -151,7 +151,7 @@ void life_config(bool large, enum store_durability durability, struct store_conf
     snprintf(text, sizeof(text),
              "{\"commit\": {\"durability\": \"%s\"}, \"streams\": {"
              "\"events\": {\"max_bytes\": \"%s\"},"
-             "\"small\": {\"max_bytes\": \"64KiB\", \"when_full\": \"reject\"},"
+             "\"small\": {\"max_bytes\": \"64KiB\", \"when_full\": \"drop_oldest\"},"
              "\"bulk\": {\"max_bytes\": \"8MiB\", \"max_age\": \"10m\"}}}",
              durability == STORE_DURABILITY_POWER ? "power" : "process", large ? "3MiB" : "96KiB");
     if (config_read_text(&store_section, text, &error, ret))
@@ -399,6 +399,17 @@ static void trickle(struct life *life)
     maintain(life);
 }
 
+/* More than the stream holds, faster than anybody acknowledges: the oldest are dropped. */
+static void flood(struct life *life)
+{
+    unsigned count = 16 + (unsigned)dice_below(&life->dice, 16);
+    for (unsigned i = 0; i < count; i++) {
+        append(life, LIFE_DROPPING, 3000 + (uint32_t)dice_below(&life->dice, 6000), false);
+        if (i % 4 == 3)
+            commit(life, false);
+    }
+}
+
 static void shrink(struct life *life)
 {
     life->config.streams.items[0].max_bytes = 256 << 10;
@@ -428,6 +439,8 @@ static void step(struct life *life)
         live_open(life);
     } else if (fate < 23) {
         trickle(life);
+    } else if (fate < 25) {
+        flood(life);
     } else {
         unsigned streams = 1 + (unsigned)dice_below(d, 3);
         for (unsigned i = 0; i < streams; i++) {

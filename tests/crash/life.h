@@ -15,7 +15,8 @@
 
 enum {
     LIFE_STREAMS = 4,
-    LIFE_CURSORS = 3, /* of two consumers over the first two streams */
+    LIFE_CURSORS = 3,  /* of two consumers over the first two streams */
+    LIFE_DROPPING = 1, /* this stream drops its oldest events; the first consumer's alone */
     LIFE_ATTEMPTS_MAX = 2048,
     LIFE_STEPS_MAX = 4096,
     LIFE_OPENINGS_MAX = 64,
