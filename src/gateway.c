@@ -28,7 +28,7 @@ enum {
     TICK_US = 20 * 1000,              /* while shutting down */
     UPLINK_STOP_MAX_US = 5000 * 1000, /* for the last acknowledgements of the upstreams */
     RECEIPTS_MAX_US = 5000 * 1000,    /* for the last commit and its acknowledgements */
-    MEMORY_US = 5000 * 1000,          /* between looks at what the heap holds for nothing */
+    MEMORY_US = 5000 * 1000,          /* between looks at the heap, and at the store's health */
     SIGNALS = 3
 };
 
@@ -54,6 +54,7 @@ struct gateway {
     struct loop_timer *tick, *watchdog, *memory;
     uint64_t commits_seen; /* when memory was last given back */
     enum gateway_stage stage;
+    bool restart; /* when stopped */
     int64_t stage_since_us, started_us, config_loaded_us;
     struct gateway_restart_keys restart_keys;
     char data_dir[GATEWAY_PATH_MAX_BYTES];
@@ -224,10 +225,22 @@ static void gateway_set_stage(struct gateway *g, enum gateway_stage stage)
     g->stage_since_us = clock_monotonic_us(&clock_system);
 }
 
+static void gateway_begin_stop(struct gateway *g)
+{
+    edge_stop_reading(g->edge);
+    gateway_uplinks_request_stop(g->uplinks);
+    gateway_set_stage(g, GATEWAY_STOPPING_UPLINKS);
+    (void)loop_timer_start(g->tick, 0);
+}
+
 /* SIGTERM, SIGINT; the second one does not wait for anything. */
 static void gateway_stop(void *data)
 {
     struct gateway *g = data;
+    if (g->restart) { /* it was stopping already, for another reason */
+        g->restart = false;
+        return;
+    }
     if (g->stage != GATEWAY_RUNNING) {
         log_warn("gateway", "second signal: stopping at once", "");
         loop_break(g->loop);
@@ -235,10 +248,19 @@ static void gateway_stop(void *data)
     }
     log_info("gateway", "stopping", "");
     supervisor_notify("STOPPING=1");
-    edge_stop_reading(g->edge);
-    gateway_uplinks_request_stop(g->uplinks);
-    gateway_set_stage(g, GATEWAY_STOPPING_UPLINKS);
-    (void)loop_timer_start(g->tick, 0);
+    gateway_begin_stop(g);
+}
+
+/* A damaged store is salvaged by opening it, which is done by the next gateway. What was not
+ * acknowledged stays with its senders. */
+static void gateway_look_for_damage(struct gateway *g)
+{
+    if (g->stage != GATEWAY_RUNNING || !pipeline_store_damaged(g->pipeline))
+        return;
+    log_error("gateway", "the store is damaged: starting anew to salvage it", "data_dir=\"%s\"",
+              g->data_dir);
+    g->restart = true;
+    gateway_begin_stop(g);
 }
 
 /* Drives the stages of the shutdown; while running it replaces upstreams that a reload changed. */
@@ -289,6 +311,7 @@ static void gateway_give_back_memory(void *data)
     if (commits != g->commits_seen)
         heap_give_back();
     g->commits_seen = commits;
+    gateway_look_for_damage(g);
     (void)loop_timer_start(g->memory, MEMORY_US);
 }
 
@@ -347,7 +370,9 @@ int gateway_run(struct gateway *g)
     (void)pipeline_request_stop(g->pipeline);
     pipeline_join(g->pipeline);
     log_info("gateway", "stopped", "");
-    return r ? GATEWAY_EXIT_FAILED : GATEWAY_EXIT_OK;
+    if (r)
+        return GATEWAY_EXIT_FAILED;
+    return g->restart ? GATEWAY_EXIT_RESTART : GATEWAY_EXIT_OK;
 }
 
 struct gateway *gateway_free(struct gateway *g)

@@ -19,6 +19,7 @@ enum gateway_exit {
     GATEWAY_EXIT_FAILED = 1,  /* run-time failure */
     GATEWAY_EXIT_USAGE = 2,   /* wrong command line */
     GATEWAY_EXIT_CONFIG = 78, /* configuration or foreign database (EX_CONFIG) */
+    GATEWAY_EXIT_RESTART = -1 /* none: a gateway is to be built anew, whose store then salvages */
 };
 
 /* Loads the configuration (path NULL: the defaults), opens the store, binds the listeners. Returns
@@ -27,7 +28,8 @@ enum gateway_exit {
  * acknowledging anything and tries again. */
 int gateway_new(const char *config_path, struct error *error, struct gateway **ret);
 
-/* Starts the threads and runs until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+/* Starts the threads and runs until SIGTERM or SIGINT, or until the store turns out to be damaged
+ * (GATEWAY_EXIT_RESTART: free this one and make another); SIGHUP reads the configuration again.
  * Returns an exit code. Call once. */
 int gateway_run(struct gateway *gateway);
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/audit.h"
 #include "cli/command.h"
+#include "cli/recover.h"
 #include "cli/status.h"
 #include "cli/streams.h"
 #include "cli/tail.h"
@@ -56,14 +57,16 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     uplink_library_init();
     struct error error = ERROR_INIT;
-    struct gateway *gateway = NULL;
-    exit_code = gateway_new(config, &error, &gateway);
-    if (exit_code != GATEWAY_EXIT_OK) {
-        error_print(&error, stderr);
-        return exit_code;
-    }
-    exit_code = gateway_run(gateway);
-    gateway_free(gateway);
+    do {
+        struct gateway *gateway = NULL;
+        exit_code = gateway_new(config, &error, &gateway);
+        if (exit_code != GATEWAY_EXIT_OK) {
+            error_print(&error, stderr);
+            return exit_code;
+        }
+        exit_code = gateway_run(gateway);
+        gateway_free(gateway);
+    } while (exit_code == GATEWAY_EXIT_RESTART);
     return exit_code;
 }
 
@@ -185,6 +188,17 @@ static int run_tail(const struct cli_command *command, int argc, char **argv)
     return exit_code;
 }
 
+static int run_recover(const struct cli_command *command, int argc, char **argv)
+{
+    bool check = false;
+    const struct cli_option options[] = {
+        {"--check", NULL, CLI_FLAG, &check, NULL, "only read, and say what is damaged"}};
+    struct cli_arguments arguments = {
+        .options = options, .option_count = 1, .positional_min = 1, .positional_max = 1};
+    int exit_code = read_arguments(&arguments, command, argc, argv);
+    return exit_code >= 0 ? exit_code : cli_recover(arguments.positionals[0], check, stdout);
+}
+
 static int run_audit(const struct cli_command *command, int argc, char **argv)
 {
     const char *config = NULL;
@@ -221,6 +235,7 @@ static const struct cli_command commands[] = {
      run_tail},
     {"audit", "[-c FILE] [-q]", "print the audit trail and check that nobody changed it",
      run_audit},
+    {"recover", "[--check] DATA_DIR", "salvage a damaged store while no gateway runs", run_recover},
     {"version", "", "print the version", run_version},
     {"help", "", "print this list", run_help},
 };

@@ -37,11 +37,12 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STORE_WRITTEN_BYTES_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_written_bytes_per_hour", NULL, "written_bytes_per_hour", "Bytes written in the last hour of running time"),
     [METRIC_STORE_WRITTEN_BYTES_DAY] = ROW(PROCESS, GAUGE, "sluice_store_written_bytes_per_day", NULL, "written_bytes_per_day", "Bytes written in the last 24 h of running time; at the same rate, if it runs for less"),
     [METRIC_STORE_FLASH_BYTES_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_flash_bytes_per_hour", NULL, "flash_bytes_per_hour", "Estimate of what the last hour of running time was for the disk"),
-    [METRIC_STORE_FLASH_BYTES_DAY] = ROW(PROCESS, GAUGE, "sluice_store_flash_bytes_per_day", NULL, "flash_bytes_per_day", "Likewise of the last 24 h, which commit.write_budget is about"),
+    [METRIC_STORE_FLASH_BYTES_DAY] = ROW(PROCESS, GAUGE, "sluice_store_flash_bytes_per_day", NULL, "flash_bytes_per_day", "Estimate of what the last 24 h of running time were for the disk: what commit.write_budget limits"),
     [METRIC_STORE_SYNCS_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_syncs_per_hour", NULL, "syncs_per_hour", "Syncs in the last hour of running time"),
     [METRIC_STORE_WRITE_AMPLIFICATION] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_write_amplification_ratio", NULL, "write_amplification", "Bytes for the disk per byte of records committed, last 24 h; 0: not known"),
     [METRIC_STORE_FLASH_LIFE] = ROW(PROCESS, GAUGE, "sluice_store_flash_life_seconds", NULL, "flash_life_seconds", "Running time until disk.endurance is used up, at the rate of the last 24 h; 0: not known"),
     [METRIC_STORE_COMMIT_DELAY] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_commit_delay_seconds", NULL, "commit_delay_seconds", "How long events wait for others to share a commit with: commit.max_delay, or more where commit.write_budget asks for it"),
+    [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
 
     [METRIC_CONNECTIONS] = ROW(LISTENER, GAUGE, "sluice_listener_connections", NULL, "connections", "Open connections"),

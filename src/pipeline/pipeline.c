@@ -52,7 +52,8 @@ struct pipeline {
     uint32_t streams[ROUTE_STREAMS_MAX]; /* route's index -> store's number, once open */
     struct consumers consumers;
     struct letters letters;
-    atomic_bool store_open; /* set once, after the open */
+    atomic_bool store_open;    /* set once, after the open */
+    atomic_bool store_damaged; /* set once */
     pthread_t thread;
     bool started;
 };
@@ -64,6 +65,7 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
         return -ENOMEM;
     p->store = options->store;
     atomic_init(&p->store_open, store_is_open(options->store));
+    atomic_init(&p->store_damaged, false);
     p->route = options->route;
     p->clock = options->clock;
     p->limits = options->limits;
@@ -464,6 +466,12 @@ static void pipeline_maintain(struct pipeline *p)
     }
 }
 
+static void pipeline_look_for_damage(struct pipeline *p)
+{
+    if (p->state != PIPELINE_CLOSED && store_needs_salvage(p->store))
+        atomic_store_explicit(&p->store_damaged, true, memory_order_release);
+}
+
 static void *pipeline_run(void *argument)
 {
     struct pipeline *p = argument;
@@ -478,6 +486,7 @@ static void *pipeline_run(void *argument)
         pipeline_write_letters(p);
         pipeline_work(p);
         pipeline_maintain(p);
+        pipeline_look_for_damage(p);
     }
     pipeline_take(p);
     pipeline_write_letters(p);
@@ -504,6 +513,11 @@ int pipeline_start(struct pipeline *p)
 bool pipeline_store_open(const struct pipeline *p)
 {
     return atomic_load_explicit(&p->store_open, memory_order_acquire);
+}
+
+bool pipeline_store_damaged(const struct pipeline *p)
+{
+    return atomic_load_explicit(&p->store_damaged, memory_order_acquire);
 }
 
 static void stop_free(struct queue_item *item)

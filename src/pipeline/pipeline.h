@@ -62,6 +62,10 @@ int pipeline_start(struct pipeline *pipeline); /* 0 or -errno */
  * thread. */
 bool pipeline_store_open(const struct pipeline *pipeline);
 
+/* Whether the store has turned out to be damaged: it takes no more events, or cannot be read, until
+ * it is opened anew. Once true it stays so. Any thread. */
+bool pipeline_store_damaged(const struct pipeline *pipeline);
+
 /* Asks the thread to append what it was given, commit, answer and end. Events that cannot be
  * committed at once are not answered: their senders keep them. */
 int pipeline_request_stop(struct pipeline *pipeline); /* -ENOMEM; any thread */

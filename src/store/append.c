@@ -171,7 +171,7 @@ int store_append(struct store *store, uint32_t stream_id, const struct event *ev
     if (r >= 0)
         set_full(stream, r == STORE_FULL);
     if (r)
-        return r < 0 ? result_trace(r) : r;
+        return r < 0 ? result_trace(salvage_note(store, r)) : r;
     return result_trace(append(store, stream, event, bound, ret_offset));
 }
 

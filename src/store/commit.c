@@ -234,7 +234,7 @@ static void evict_overdue(struct store *store, struct stream *stream)
     uint64_t max = (uint64_t)stream->config->max_bytes;
     bool more;
     if (stream->stored_bytes > max + max / OVERDUE_SHARE || store->pressed)
-        (void)result_trace(retention_evict(store, stream, &more)); /* tried again by the next one */
+        (void)salvage_note(store, retention_evict(store, stream, &more)); /* tried again later */
 }
 
 void commit_finish(struct store *store)
@@ -282,7 +282,7 @@ int store_commit(struct store *store)
     if (!r)
         r = transaction(store, commit_write);
     set_failing(store, r);
-    if (r) {
+    if (salvage_note(store, r)) {
         /* A full disk: what is copied into free pages of the database makes room in the log. Not
          * before the commit is tried: where there are none it takes the room away. */
         (void)checkpoint_run(store);

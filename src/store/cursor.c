@@ -137,6 +137,8 @@ static struct cursor *find(struct store *store, const char *consumer, uint32_t s
 static uint64_t start_offset(const struct store *store, const struct stream *stream,
                              enum range_start start)
 {
+    if (store->cursors_lost) /* it may have had one: repeated rather than lost */
+        start = RANGE_START_OLDEST;
     if (start == RANGE_START_DEFAULT)
         start = store->first_run ? RANGE_START_OLDEST : RANGE_START_NEWEST;
     return start == RANGE_START_OLDEST ? stream->first_offset : stream->next_offset;

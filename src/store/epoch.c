@@ -7,6 +7,7 @@
  *   damaged        where a stream ends had to be guessed
  *   restored       the database is older than the file beside it, or not the file's
  *   cloned         the database was last used on another machine
+ *   quarantine     it was damaged, and this one was salvaged from it
  *   identity_lost  the file is gone, so nobody can tell whether the database was restored
  *   or what store_epoch_begin() is told
  *
@@ -167,7 +168,7 @@ static int begin_now(struct store *store, const char *reason)
     return result_trace(r);
 }
 
-int epoch_open(struct store *store, bool unclean)
+int epoch_open(struct store *store, bool unclean, bool salvaged)
 {
     struct record record;
     store->identity = (struct identity){.epoch = ""};
@@ -182,7 +183,9 @@ int epoch_open(struct store *store, bool unclean)
     store->run =
         store->identity.run > (uint64_t)record.run ? store->identity.run : (uint64_t)record.run;
     store->run++;
-    const char *reason = store->first_run ? NULL : reason_of(store, &record, unclean);
+    const char *reason = salvaged           ? "quarantine"
+                         : store->first_run ? NULL
+                                            : reason_of(store, &record, unclean);
     if (reason || store->first_run)
         r = begin_now(store, reason);
     for (unsigned i = 0; !r && i < store->stream_count; i++)

@@ -6,6 +6,9 @@
  * recover a journal or make a shared-memory file beside it, and a file that is not ours must stay
  * as it is. That suffices because a database of ours is made under another name, complete with its
  * application_id, and renamed: under its own name it never exists without.
+ *
+ * Where those bytes are damaged, the log may have them as they were committed, and SQLite reads
+ * them from there; else the file is ours if it holds batches whose checksums are right.
  */
 #include "store/internal.h"
 
@@ -21,6 +24,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/result.h"
+#include "store/pages.h"
+#include "store/salvage.h"
 #include "store/vfs.h"
 
 /* Of the file format of SQLite: offsets in the first page. */
@@ -51,8 +56,7 @@ static const struct {
      "gateway.data_dir"},
     {ELOOP, STORE_UNREADABLE, "choose another gateway.data_dir"},
     {EBADMSG, STORE_DAMAGED,
-     "move the .db, .db-wal and .db-shm files aside together and start "
-     "again: a new database is made; keep them, they hold events"},
+     "what can be read is salvaged at the next start, or by \"sluice recover\""},
     {ENOSPC, 0, "make room on the file system of gateway.data_dir"},
     {EDQUOT, 0, "raise the disk quota of the user that runs sluice, or make room"},
     {EIO, 0, "check the disk: the kernel's log says more"},
@@ -96,11 +100,30 @@ static int make_directories(const char *path)
     }
 }
 
-static int sync_directory(const char *path)
+int file_sync_directory(const char *path)
 {
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd))
         return result_origin(-errno);
+    return 0;
+}
+
+int file_lock_directory(const char *data_dir, struct error *error, int *ret)
+{
+    char path[STORE_PATH_MAX_BYTES + 8];
+    snprintf(path, sizeof(path), "%s/lock", data_dir);
+    CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return file_failure(result_origin(-errno), path, error);
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK)
+            return file_failure(result_origin(-errno), path, error);
+        error_where(error, "%s", data_dir);
+        error_what(error, "another process uses this data directory");
+        error_mend(error, "stop the other sluice, or give this one its own gateway.data_dir");
+        return STORE_LOCKED;
+    }
+    *ret = take_fd(fd);
     return 0;
 }
 
@@ -111,21 +134,7 @@ int file_lock(struct store *store, struct error *error)
     int r = make_directories(store->data_dir);
     if (r)
         return file_failure(r, store->data_dir, error);
-    char path[STORE_PATH_MAX_BYTES + 8];
-    snprintf(path, sizeof(path), "%s/lock", store->data_dir);
-    CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return file_failure(result_origin(-errno), path, error);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
-        if (errno != EWOULDBLOCK)
-            return file_failure(result_origin(-errno), path, error);
-        error_where(error, "%s", store->data_dir);
-        error_what(error, "another process uses this data directory");
-        error_mend(error, "stop the other sluice, or give this one its own gateway.data_dir");
-        return STORE_LOCKED;
-    }
-    store->lock_fd = take_fd(fd);
-    return 0;
+    return file_lock_directory(store->data_dir, error, &store->lock_fd);
 }
 
 static uint32_t header_u32(const uint8_t *header, unsigned at)
@@ -174,6 +183,27 @@ static int judge_header(const uint8_t *header, size_t len, const char *path, str
     return 0;
 }
 
+/* The header says that the file is not ours, which is what error says. */
+static int judge_damaged(int fd, const char *path, struct error *error)
+{
+    char log[STORE_PATH_MAX_BYTES + 16];
+    snprintf(log, sizeof(log), "%s-wal", path);
+    CLEANUP_CLOSE int log_fd = open(log, O_RDONLY | O_CLOEXEC);
+    struct pages *pages = NULL;
+    if (pages_open(fd, log_fd, &pages))
+        return STORE_FOREIGN;
+    struct error ignored = ERROR_INIT;
+    const uint8_t *first = pages_log_first(pages);
+    int r = first ? judge_header(first, HEADER_BYTES, path, &ignored) : STORE_FOREIGN;
+    pages_close(pages);
+    if (!r || r == STORE_NEWER) {
+        if (r && error)
+            *error = ignored;
+        return r;
+    }
+    return salvage_recognises(fd, log_fd) ? file_failure(-EBADMSG, path, error) : STORE_FOREIGN;
+}
+
 /* 0: ours; -ENOENT: there is none, or an empty one that may be replaced, and error is not filled;
  * an enum store_open_outcome; another -errno. */
 int file_identify(const char *path, struct error *error)
@@ -193,8 +223,10 @@ int file_identify(const char *path, struct error *error)
         if (len < 0)
             return file_failure(result_origin(-errno), path, error);
     }
-    if (len)
-        return judge_header(header, (size_t)len, path, error);
+    if (len) {
+        int r = judge_header(header, (size_t)len, path, error);
+        return r == STORE_FOREIGN ? judge_damaged(fd, path, error) : r;
+    }
     if (companion_exists(path, "-wal")) {
         file_failure(-EBADMSG, path, error);
         error_what(error, "the database is gone, but its write-ahead log is there");
@@ -203,7 +235,7 @@ int file_identify(const char *path, struct error *error)
     return -ENOENT;
 }
 
-static int write_schema(const char *path)
+int file_schema(const char *path)
 {
     struct database d;
     int r = database_open(&d, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
@@ -225,23 +257,28 @@ static int write_schema(const char *path)
     return result_trace(r);
 }
 
+int file_publish(const char *draft, const char *path)
+{
+    char directory[STORE_PATH_MAX_BYTES];
+    snprintf(directory, sizeof(directory), "%s", path);
+    *strrchr(directory, '/') = '\0';
+    if (chmod(draft, 0600) || rename(draft, path))
+        return result_origin(-errno);
+    vfs_forget(path); /* of the one that was there before */
+    return result_trace(file_sync_directory(directory));
+}
+
 int file_create(const char *path, struct error *error)
 {
     static_assert(STORE_PAGE_BYTES == 1024, "the page size stands in the pragma above");
-    char draft[STORE_PATH_MAX_BYTES + 16], directory[STORE_PATH_MAX_BYTES];
+    char draft[STORE_PATH_MAX_BYTES + 16];
     snprintf(draft, sizeof(draft), "%s-new", path);
-    snprintf(directory, sizeof(directory), "%s", path);
-    *strrchr(directory, '/') = '\0';
     if (unlink(draft) && errno != ENOENT)
         return file_failure(result_origin(-errno), draft, error);
     vfs_forget(draft);
-    int r = write_schema(draft);
-    if (!r && chmod(draft, 0600))
-        r = result_origin(-errno);
-    if (!r && rename(draft, path))
-        r = result_origin(-errno);
+    int r = file_schema(draft);
     if (!r)
-        r = sync_directory(directory);
+        r = file_publish(draft, path);
     if (r) {
         unlink(draft);
         return file_failure(r, path, error);

@@ -10,6 +10,7 @@
 #include "store/batch.h"
 #include "store/database.h"
 #include "store/identity.h"
+#include "store/quarantine.h"
 #include "store/read.h"
 #include "store/store.h"
 #include "store/store_config.h"
@@ -134,7 +135,10 @@ struct store {
     bool failing;        /* the last commit failed */
     bool sync_lowered;   /* commits are not synced now: an unsynced transaction is under way, or
                             its end could not restore synchronous=FULL */
-    bool distrust;       /* opening met damage after which an offset might be given twice */
+    bool cursors_lost;   /* a salvage: who has no cursor may have had one */
+    bool needs_salvage;  /* the writer met damage */
+    struct quarantine quarantine;
+    bool distrust; /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];
@@ -264,7 +268,12 @@ int checkpoint_mend(struct store *store);
 void checkpoint_measure(struct store *store); /* sizes of the files, at most once a second */
 
 /* file.c */
-int file_lock(struct store *store, struct error *error);  /* makes the directory, too */
+int file_lock(struct store *store, struct error *error); /* makes the directory, too */
+/* The same for a directory that exists: *ret is to be closed. 0, as store_open(). */
+int file_lock_directory(const char *data_dir, struct error *error, int *ret);
+int file_sync_directory(const char *path); /* 0, -errno */
+int file_schema(const char *path);         /* makes the file, with empty tables. 0, -errno */
+int file_publish(const char *draft, const char *path);    /* by rename, durable. 0, -errno */
 int file_identify(const char *path, struct error *error); /* see there */
 int file_create(const char *path, struct error *error);   /* an empty database of ours */
 int file_failure(int r, const char *path,
@@ -274,6 +283,10 @@ int file_failure(int r, const char *path,
  * the stream has then. In a transaction. 0, -errno. */
 int retention_delete(struct store *store, const struct stream *stream, uint64_t end_offset,
                      uint64_t slack);
+
+/* quarantine.c */
+/* Notes a result of the writer, which it returns: damage is salvaged at the next opening. */
+int salvage_note(struct store *store, int r);
 
 /* read.c: see there */
 struct database *read_database(struct store_reader *reader);

@@ -85,8 +85,13 @@ static int open_identity(struct store *store, bool *ret_unclean)
 static int open_transaction(struct store *store)
 {
     struct database *d = &store->database;
-    bool unclean = false;
-    int r = open_identity(store, &unclean);
+    bool unclean = false, salvaged = false;
+    char old_epoch[STORE_EPOCH_MAX_BYTES] = "";
+    int r = quarantine_untold(store, &salvaged);
+    if (!r)
+        r = database_meta_get(d, "epoch", old_epoch, sizeof(old_epoch));
+    if (r >= 0)
+        r = open_identity(store, &unclean);
     if (!r)
         r = stream_load_all(store);
     if (!r)
@@ -100,13 +105,15 @@ static int open_transaction(struct store *store)
     if (!r)
         r = cursor_load_all(store);
     if (!r)
-        r = epoch_open(store, unclean);
+        r = epoch_open(store, unclean, salvaged);
     if (!r)
         r = account_load(store);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
+    if (!r && salvaged)
+        r = quarantine_tell(store, old_epoch);
     if (!r)
         r = commit_write(store); /* what opening has to tell */
     return result_trace(r);
@@ -185,20 +192,15 @@ static void store_close(struct store *store, bool keep_lock)
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
     store->epoch_next[0] = '\0';
-    store->failing = false;
+    store->failing = store->needs_salvage = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
 }
 
-int store_open(struct store *store, struct error *error)
+/* The file as it is. 0, an outcome of store_open(), -errno. */
+static int open_file(struct store *store, struct error *error)
 {
-    assert(!store_is_open(store));
-    if (!store->path[0])
-        return file_failure(-ENAMETOOLONG, store->data_dir, error);
-    int r = file_lock(store, error);
-    if (r)
-        return r;
-    r = file_identify(store->path, error);
+    int r = file_identify(store->path, error);
     if (r == -ENOENT)
         r = file_create(store->path, error);
     if (!r) {
@@ -211,6 +213,39 @@ int store_open(struct store *store, struct error *error)
             r = file_failure(r, store->path, error);
         }
     }
+    return r;
+}
+
+/* With what is damaged set aside and salvaged; once, so that there is no circle. */
+static int open_sound(struct store *store, struct error *error)
+{
+    struct quarantine *q = &store->quarantine;
+    q->data_dir = store->data_dir;
+    int r = quarantine_finish(q, error);
+    if (r < 0)
+        return result_trace(r);
+    bool requested = quarantine_requested(store->data_dir);
+    r = requested ? STORE_DAMAGED : open_file(store, error);
+    if (r != STORE_DAMAGED)
+        return r;
+    if (!requested)
+        log_error("store", "the database is damaged", "where=\"%s\" what=\"%s\"",
+                  error ? error->where : store->path, error ? error->what : "");
+    store_close(store, true);
+    r = quarantine_begin(q, error);
+    if (!r)
+        r = quarantine_finish(q, error);
+    return r ? result_trace(r < 0 ? r : -EIO) : open_file(store, error);
+}
+
+int store_open(struct store *store, struct error *error)
+{
+    assert(!store_is_open(store));
+    if (!store->path[0])
+        return file_failure(-ENAMETOOLONG, store->data_dir, error);
+    int r = file_lock(store, error);
+    if (!r)
+        r = open_sound(store, error);
     if (r) {
         /* A full disk is tried again by us and by nobody else meanwhile. */
         store_close(store, r < 0);
@@ -246,6 +281,8 @@ static int mark_clean(struct store *store)
         r = account_save(store);
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
+    if (!r && store->cursors_lost)
+        r = database_meta_put_number(d, "cursors_lost", 0);
     if (!r)
         r = epoch_close(store);
     if (!r)

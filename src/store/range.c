@@ -27,6 +27,7 @@ int range_feed_new(const char *consumer, enum range_start start, const char *con
     atomic_init(&feed->references, 1);
     snprintf(feed->consumer, sizeof(feed->consumer), "%s", consumer);
     feed->start = start;
+    atomic_init(&feed->damaged, false);
     feed->count = count;
     for (unsigned i = 0; i < count; i++) {
         struct range *range = &feed->ranges[i];

@@ -63,6 +63,7 @@ struct range_feed {
     struct queue queue;
     unsigned count;
     struct range ranges[RANGE_STREAMS_MAX];
+    atomic_bool damaged;      /* the consumer met pages that cannot be read: see sender.c */
     char gateway_id[128];     /* (attach) */
     char database_path[4096]; /* (attach) for store_reader_open() */
 };

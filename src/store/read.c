@@ -295,8 +295,10 @@ int store_read_stream(struct store_reader *reader, const char *name, struct stor
         database_done(row);
         r = database_first(d, SQL_BATCH_LAST, 2, keys, &row);
         if (!r) {
-            info.next_offset = batch_key_offset(sqlite3_column_int64(row, 0)) +
-                               (uint64_t)sqlite3_column_int64(row, 1);
+            uint64_t last_end = batch_key_offset(sqlite3_column_int64(row, 0)) +
+                                (uint64_t)sqlite3_column_int64(row, 1);
+            if (last_end > info.next_offset) /* which may be beyond lost batches */
+                info.next_offset = last_end;
             info.end_bytes = (uint64_t)sqlite3_column_int64(row, 2);
             uint64_t end = (uint64_t)sqlite3_column_int64(row, 3);
             before += slack;

@@ -348,7 +348,7 @@ int store_repack(struct store *store, bool *ret_more)
     for (unsigned i = 0; i < store->stream_count && !*ret_more; i++) {
         int r = step(store, &store->streams[i], ret_more);
         if (r)
-            return result_trace(r);
+            return result_trace(salvage_note(store, r));
     }
     return 0;
 }

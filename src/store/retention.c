@@ -277,9 +277,8 @@ static int vacuum(struct store *store, bool *ret_more)
     return result_trace(retention_unsynced_end(store, r));
 }
 
-int store_maintain(struct store *store, bool *ret_more)
+static int maintain(struct store *store, bool *ret_more)
 {
-    assert(store_is_open(store));
     *ret_more = false;
     checkpoint_measure(store);
     epoch_maintain(store);
@@ -300,4 +299,10 @@ int store_maintain(struct store *store, bool *ret_more)
         *ret_more = *ret_more || more;
     }
     return store->vacuum && !*ret_more ? result_trace(vacuum(store, ret_more)) : 0;
+}
+
+int store_maintain(struct store *store, bool *ret_more)
+{
+    assert(store_is_open(store));
+    return result_trace(salvage_note(store, maintain(store, ret_more)));
 }

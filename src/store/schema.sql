@@ -55,7 +55,8 @@ CREATE TABLE "range"(
 
 -- From first_key on (as in table batch), until the next row of the stream, events were received in
 -- boot id of the machine; those whose quality is "unsynced" by a wall clock that was base_us ahead
--- of the monotonic one. correction_us is to be added to their received times; NULL while unknown.
+-- of the monotonic one (NULL: unknown). correction_us is to be added to their received times; NULL
+-- while unknown. See boot.c.
 CREATE TABLE boot(
     first_key INTEGER PRIMARY KEY,
     id TEXT NOT NULL,

@@ -13,6 +13,64 @@ SELECT value FROM meta WHERE key = ?1;
 -- name: meta_put
 INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value;
 
+-- Salvage (salvage.c, draft.c, resolve.c): into a database that nobody else has open.
+-- name: salvage_batch
+INSERT INTO batch(key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT(key) DO UPDATE SET n = excluded.n, t_min = excluded.t_min, t_max = excluded.t_max,
+    codec = excluded.codec, raw_bytes = excluded.raw_bytes, end_bytes = excluded.end_bytes,
+    end_stored = excluded.end_stored, crc = excluded.crc, data = excluded.data
+    WHERE excluded.n > n;
+-- name: salvage_stream
+INSERT INTO stream(id, name, next_offset, end_bytes, end_stored) VALUES(?1, ?2, ?3, ?4, ?5)
+ON CONFLICT(id) DO UPDATE SET next_offset = max(next_offset, excluded.next_offset),
+    end_bytes = max(end_bytes, excluded.end_bytes),
+    end_stored = max(end_stored, excluded.end_stored)
+ON CONFLICT(name) DO NOTHING;
+-- name: salvage_range
+INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attributes)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset)
+    WHERE consumer = excluded.consumer AND stream = excluded.stream AND lane = excluded.lane;
+-- name: salvage_boot
+INSERT OR IGNORE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
+-- name: salvage_mark
+INSERT OR IGNORE INTO mark(key, run_us) VALUES(?1, ?2);
+-- name: salvage_meta
+INSERT OR IGNORE INTO meta(key, value) VALUES(?1, ?2);
+-- name: salvage_next
+SELECT key, n, end_stored, length(data) FROM batch
+WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT 1;
+-- What a stream's other rows know of its next offset, as far as it is below ?3; ?2: its first key.
+-- name: salvage_mentioned
+SELECT max(
+    coalesce((SELECT max(next_offset) FROM "range" WHERE stream = ?1 AND next_offset < ?3), 0),
+    coalesce((SELECT max(first_offset) FROM epoch WHERE stream = ?1 AND first_offset < ?3), 0),
+    coalesce((SELECT max(key) - ?2 FROM mark WHERE key BETWEEN ?2 AND ?2 + ?3 - 1), 0),
+    coalesce((SELECT max(first_key) - ?2 FROM boot WHERE first_key BETWEEN ?2 AND ?2 + ?3 - 1), 0));
+-- name: salvage_lowest
+SELECT min(next_offset) FROM "range" WHERE stream = ?1 AND lane <> 'replay';
+-- Whether anything but a name speaks of a stream.
+-- name: salvage_spoken
+SELECT 1 WHERE EXISTS(SELECT 1 FROM epoch WHERE stream = ?1)
+    OR EXISTS(SELECT 1 FROM "range" WHERE stream = ?1);
+-- name: salvage_clamp
+UPDATE "range" SET next_offset = min(next_offset, ?2) WHERE stream = ?1;
+-- name: salvage_twice
+DELETE FROM "range" WHERE lane = 'live' AND EXISTS(
+    SELECT 1 FROM "range" AS o WHERE o.consumer = "range".consumer AND o.stream = "range".stream
+    AND o.lane = 'live' AND (o.next_offset, o.id) < ("range".next_offset, "range".id));
+-- name: salvage_stray_ranges
+DELETE FROM "range" WHERE stream NOT IN (SELECT id FROM stream);
+-- name: salvage_stray_epochs
+DELETE FROM epoch WHERE stream NOT IN (SELECT id FROM stream);
+-- name: salvage_stray_boots
+DELETE FROM boot WHERE first_key >> 48 NOT IN (SELECT id FROM stream);
+-- name: salvage_stray_marks
+DELETE FROM mark WHERE key >> 48 NOT IN (SELECT id FROM stream);
+-- name: salvage_settled
+DELETE FROM meta WHERE key = 'salvaged' OR key LIKE 'damaged:%';
+
 -- name: stream_insert
 INSERT INTO stream(name) VALUES(?1);
 -- name: stream_next

@@ -48,16 +48,17 @@ enum store_open_outcome {
     STORE_NEWER = 2,      /* ours, of a newer format */
     STORE_LOCKED = 3,     /* another process holds the data directory */
     STORE_UNREADABLE = 4, /* data directory or file cannot be read or written by this user */
-    STORE_DAMAGED = 5     /* ours, but SQLite calls it malformed */
+    STORE_DAMAGED = 5     /* ours, malformed, and so is what was salvaged from it */
 };
 
 /* A store that is not open yet: everything but open, path and free is forbidden. -ENOMEM. */
 int store_new(const struct store_options *options, struct store **ret);
 
 /* Opens or creates the database: lock, identity, streams, ranges. Start-up cost is independent of
- * what is stored. 0, an enum store_open_outcome, or -errno (full disk: may be tried again later).
- * error says where, what and how to mend it in every case but 0. May be called again after a
- * failure. */
+ * what is stored, but for a damaged database: that is set aside (data_dir/quarantine-<n>/), what is
+ * readable of it is copied into a new one, and a new epoch begins. 0, an enum store_open_outcome,
+ * or -errno (full disk: may be tried again later). error says where, what and how to mend it in
+ * every case but 0. May be called again after a failure. */
 int store_open(struct store *store, struct error *error);
 bool store_is_open(const struct store *store);
 
@@ -144,6 +145,10 @@ int64_t store_cursors_due_us(const struct store *store);
 /* Retention and checkpointing, in small steps: call between commits when there is time. 0 or
  * -errno. *ret_more: there is more to do. */
 int store_maintain(struct store *store, bool *ret_more);
+
+/* Whether the open database has turned out to be damaged, by the writer or by a consumer. Then it
+ * has to be closed and opened anew, which sets it aside and salvages it; nothing else mends it. */
+bool store_needs_salvage(struct store *store);
 
 /* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has
  * nothing left and nobody waits. Does nothing while events wait for their commit. 0 or -errno

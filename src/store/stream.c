@@ -103,7 +103,9 @@ static int load_extent(struct store *store, struct stream *stream)
     if (r == STORE_READ_DAMAGED)
         r = load_guess(store, stream, &last, data_bytes);
     else if (!r) {
-        stream->next_offset = batch_key_offset(last.key) + (uint64_t)last.n;
+        /* After a salvage the row of the stream may know of more than is left. */
+        uint64_t end = batch_key_offset(last.key) + (uint64_t)last.n;
+        stream->next_offset = end > stream->next_offset ? end : stream->next_offset;
         stream->end_bytes = (uint64_t)last.end_bytes;
         stream->end_stored = (uint64_t)last.end_stored;
     }

@@ -182,6 +182,29 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
     return sent == CLIENT_BUSY ? SEND_FULL : sent == CLIENT_GONE ? SEND_LOST : sent;
 }
 
+/* 0 if posted; a queue outcome or -ENOMEM: try again later. */
+static int post_cursor(struct uplink *u, unsigned index)
+{
+    struct uplink_range *r = &u->ranges[index];
+    struct queue_item *item = NULL;
+    int result = range_cursor_move_new(u->feed, index, r->lane.cursor,
+                                       r->lane.acknowledged - r->posted_acknowledged, &item);
+    if (result)
+        return result;
+    result = queue_push(u->pipeline, &item);
+    if (item)
+        item->free(item);
+    return result;
+}
+
+/* Pages of the database cannot be read, and will not be until the gateway salvages it. The pipeline
+ * learns of it by a cursor move, which wakes it up. */
+static void report_damage(struct uplink *u, unsigned index)
+{
+    atomic_store(&u->feed->damaged, true);
+    (void)post_cursor(u, index);
+}
+
 /* One step of one stream: a message, or something passed over. */
 static int send_one(struct uplink *u, unsigned index, int64_t now_us)
 {
@@ -229,6 +252,8 @@ int sender_fill(struct uplink *u, int64_t now_us)
                       u->ranges[index].range->stream_name, r);
             metric_set_trouble(u->metrics, "events cannot be read from the store");
             u->ranges[index].pause_us = now_us + UPLINK_STORE_RETRY_US;
+            if (r == -EBADMSG)
+                report_damage(u, index);
         }
         idle = r ? idle + 1 : 0;
     }
@@ -284,21 +309,6 @@ void sender_lose(struct uplink *u)
         supply_clear(&u->ranges[i].supply);
         u->ranges[i].pause_us = 0;
     }
-}
-
-/* 0 if posted; a queue outcome or -ENOMEM: try again later. */
-static int post_cursor(struct uplink *u, unsigned index)
-{
-    struct uplink_range *r = &u->ranges[index];
-    struct queue_item *item = NULL;
-    int result = range_cursor_move_new(u->feed, index, r->lane.cursor,
-                                       r->lane.acknowledged - r->posted_acknowledged, &item);
-    if (result)
-        return result;
-    result = queue_push(u->pipeline, &item);
-    if (item)
-        item->free(item);
-    return result;
 }
 
 bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)

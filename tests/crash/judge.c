@@ -212,6 +212,8 @@ static bool judge_identity(const struct history *h, size_t position, const struc
     if (strcmp(h->openings[n - 1].gateway_id, state->gateway_id))
         return bad("gateway id changed");
     bool same = strcmp(h->openings[n - 1].epoch, state->epoch) == 0;
+    if (!same && n < h->opening_count && h->openings[n].begin && h->openings[n].begin <= position)
+        same = strcmp(h->openings[n].epoch, state->epoch) == 0; /* the one under way */
     if (h->durability == STORE_DURABILITY_POWER)
         return same ? true : bad("epoch changed");
     for (unsigned i = 0; same && i < LIFE_STREAMS; i++)

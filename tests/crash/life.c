@@ -36,7 +36,8 @@ struct life {
     uint64_t cursor[LIFE_CURSORS];
     bool late; /* its stream was made */
     bool failed;
-    bool synced; /* an event was received by a synced clock */
+    size_t epoch_begin; /* where an epoch was asked for that no commit has begun yet; 0: none */
+    bool synced;        /* an event was received by a synced clock */
     uint32_t serial;
 };
 
@@ -174,6 +175,18 @@ static void note_step(struct life *life)
     h->steps[n].end = crash_vfs_position();
 }
 
+static void note_identity(struct life *life, size_t begin)
+{
+    struct history *h = life->history;
+    must(h->opening_count < LIFE_OPENINGS_MAX, "openings");
+    unsigned n = h->opening_count++;
+    snprintf(h->openings[n].epoch, sizeof(h->openings[n].epoch), "%s", store_epoch(life->store));
+    snprintf(h->openings[n].gateway_id, sizeof(h->openings[n].gateway_id), "%s",
+             store_gateway_id(life->store));
+    h->openings[n].begin = begin;
+    h->openings[n].end = crash_vfs_position();
+}
+
 static void live_open(struct life *life)
 {
     struct error error = ERROR_INIT;
@@ -188,15 +201,10 @@ static void live_open(struct life *life)
     int r = store_open(life->store, &error);
     must(r == 0, error.what);
     struct history *h = life->history;
-    must(h->opening_count < LIFE_OPENINGS_MAX, "openings");
-    unsigned n = h->opening_count++;
-    snprintf(h->openings[n].epoch, sizeof(h->openings[n].epoch), "%s", store_epoch(life->store));
-    snprintf(h->openings[n].gateway_id, sizeof(h->openings[n].gateway_id), "%s",
-             store_gateway_id(life->store));
-    h->openings[n].end = crash_vfs_position();
+    note_identity(life, 0);
     for (unsigned i = 0; i < h->attempt_count; i++)
         if (h->attempts[i].end == LIFE_LATER)
-            h->attempts[i].end = h->openings[n].end;
+            h->attempts[i].end = h->openings[h->opening_count - 1].end;
     for (unsigned i = 0; i < 2; i++) {
         must(range_feed_new(life_consumers[i], RANGE_START_OLDEST, life_streams,
                             life_consumer_streams[i], &life->feeds[i]) == 0 &&
@@ -257,6 +265,10 @@ static void commit(struct life *life, bool failing)
 {
     static const int codes[] = {SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC};
     struct attempt *attempt = attempt_begin(life, life->open_next);
+    if (!life->epoch_begin && dice_one_in(&life->dice, 24)) {
+        must(store_epoch_begin(life->store, "test") == 0, "epoch");
+        life->epoch_begin = crash_vfs_position();
+    }
     if (failing) {
         int code = codes[dice_below(&life->dice, 3)];
         bool sync = code == SQLITE_IOERR_FSYNC;
@@ -266,8 +278,12 @@ static void commit(struct life *life, bool failing)
     crash_vfs_fail_never();
     must(r == 0 || failing, "a commit failed for no reason");
     life->failed = r != 0;
-    if (!r)
-        attempt_end(life, attempt);
+    if (r)
+        return;
+    attempt_end(life, attempt);
+    if (life->epoch_begin)
+        note_identity(life, life->epoch_begin);
+    life->epoch_begin = 0;
 }
 
 /* What was tried may be on the disk, so it must not be forgotten as what was never tried may. */

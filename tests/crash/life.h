@@ -52,9 +52,10 @@ struct history {
         size_t end;
         uint64_t first[LIFE_STREAMS];
     } steps[LIFE_STEPS_MAX];
-    unsigned opening_count; /* when store_open() returned, and with which identity */
+    unsigned opening_count; /* when store_open() or a commit with a new epoch returned, and with
+                               which identity */
     struct {
-        size_t end;
+        size_t begin, end; /* begin 0: it was opened */
         char epoch[17];
         char gateway_id[128];
     } openings[LIFE_OPENINGS_MAX];

@@ -305,6 +305,26 @@ static void test_stopping_commits_and_answers_what_was_given(void **state)
     stop();
 }
 
+static void test_an_overdrawn_write_budget_makes_events_wait_for_one_commit(void **state)
+{
+    (void)state;
+    start("{\"commit\": {\"write_budget\": \"1KiB\", \"budget_max_delay\": \"2s\"}}");
+    uint64_t commits = metric_get(metric_process(), METRIC_COMMITS);
+    int64_t begin_us = clock_monotonic_us(&clock_system);
+    publish(1, 10, 1);
+    take_receipts(SILENCE_MS);
+    publish(1, 10, 1);
+    wait_for(2);
+    assert_true(clock_monotonic_us(&clock_system) - begin_us >= 2000000);
+    assert_int_equal(metric_get(metric_process(), METRIC_COMMITS) - commits, 1);
+    publish(1, 10, 1); /* the end does not wait */
+    begin_us = clock_monotonic_us(&clock_system);
+    assert_int_equal(pipeline_request_stop(f.pipeline), 0);
+    wait_for(3);
+    assert_true(clock_monotonic_us(&clock_system) - begin_us < 1500000);
+    stop();
+}
+
 int main(void)
 {
     hold_vfs_install();
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_a_full_stream_blocks_until_a_cursor_moves),
         cmocka_unit_test(test_a_full_stream_drops_qos_0_and_counts_it),
         cmocka_unit_test(test_a_full_stream_that_rejects_says_so),
+        cmocka_unit_test(test_an_overdrawn_write_budget_makes_events_wait_for_one_commit),
         cmocka_unit_test(test_stopping_commits_and_answers_what_was_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

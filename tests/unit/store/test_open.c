@@ -227,7 +227,7 @@ static void test_a_data_directory_that_is_a_file_is_unreadable(void **state)
     assert_true(error.where[0] && error.mend[0]);
 }
 
-static void test_a_damaged_database_is_told_apart(void **state)
+static void test_a_damaged_database_is_set_aside_and_the_store_opens(void **state)
 {
     struct fixture *f = *state;
     char path[128];
@@ -239,10 +239,10 @@ static void test_a_damaged_database_is_told_apart(void **state)
     memset(junk, 0xA5, sizeof(junk));
     assert_int_equal(pwrite(fd, junk, sizeof(junk), 108), (ssize_t)sizeof(junk));
     close(fd);
-    struct error error = ERROR_INIT;
-    assert_int_equal(fixture_try_open(f, &error), STORE_DAMAGED);
-    assert_string_equal(error.where, path);
-    assert_true(error.mend[0]);
+    fixture_open(f);
+    fixture_fill(f, fixture_stream(f, "events"), 0, 5, 100);
+    snprintf(path, sizeof(path), "%s/quarantine-1/sluice.db", f->data_dir);
+    assert_int_equal(access(path, F_OK), 0);
 }
 
 static void test_a_log_without_its_database_is_damage_not_a_new_start(void **state)
@@ -253,10 +253,10 @@ static void test_a_log_without_its_database_is_damage_not_a_new_start(void **sta
     fixture_fill(f, fixture_stream(f, "events"), 0, 5, 100);
     fixture_crash(f, "crashed");
     assert_int_equal(unlink(database_path(f, path)), 0);
-    struct error error = ERROR_INIT;
-    assert_int_equal(fixture_try_open(f, &error), STORE_DAMAGED);
-    snprintf(path, sizeof(path), "%s/sluice.db-wal", f->data_dir);
+    fixture_open(f);
+    snprintf(path, sizeof(path), "%s/quarantine-1/sluice.db-wal", f->data_dir);
     assert_int_equal(access(path, F_OK), 0);
+    fixture_expect(f, fixture_stream(f, "events"), 0, 0, 5);
 }
 
 static void test_a_full_disk_at_the_start_may_be_tried_again(void **state)
@@ -372,6 +372,9 @@ static void test_every_statement_on_batches_goes_by_the_key(void **state)
             fail_msg("%s: %s", sql_text[i], sqlite3_errmsg(db));
         while (sqlite3_step(statement) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(statement, 3);
+            /* Salvage goes through the small tables once. */
+            if (i >= SQL_SALVAGE_BATCH && i <= SQL_SALVAGE_SETTLED && !strstr(step, "batch"))
+                continue;
             if (strstr(step, "SCAN") || strstr(step, "TEMP B-TREE"))
                 fail_msg("%s: %s", sql_text[i], step);
             seen += strstr(step, "SEARCH batch USING INTEGER PRIMARY KEY") != NULL;
@@ -446,7 +449,7 @@ int main(void)
         TEST(test_a_second_process_is_told_that_the_directory_is_taken),
         TEST(test_a_directory_without_permission_is_unreadable),
         TEST(test_a_data_directory_that_is_a_file_is_unreadable),
-        TEST(test_a_damaged_database_is_told_apart),
+        TEST(test_a_damaged_database_is_set_aside_and_the_store_opens),
         TEST(test_a_log_without_its_database_is_damage_not_a_new_start),
         TEST(test_a_full_disk_at_the_start_may_be_tried_again),
         TEST(test_an_unclean_end_begins_an_epoch_only_if_it_was_not_power_safe),

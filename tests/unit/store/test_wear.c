@@ -61,7 +61,7 @@ static void test_an_hour_and_a_day_later_what_was_is_forgotten(void **state)
     wear_rates(&wear, 0, &rates);
     assert_in_range(rates.written_bytes_hour, 3600, 3700);
     assert_in_range(rates.syncs_hour, 60, 62);
-    assert_in_range(rates.written_bytes_day, 23 * 36000, 24 * 36000);
+    assert_in_range(rates.written_bytes_day, 815000, 830000); /* 22 h 40 min of much */
     run(&wear, &now, &run_us, 25 * 60, &little);
     wear_rates(&wear, 0, &rates);
     assert_in_range(rates.written_bytes_day, 24 * 3590, 24 * 3610);
