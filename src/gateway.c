@@ -59,17 +59,21 @@ struct gateway {
     struct gateway_restart_keys restart_keys;
     char data_dir[GATEWAY_PATH_MAX_BYTES];
     char admin_socket[GATEWAY_PATH_MAX_BYTES];
+    char epoch[STORE_EPOCH_BYTES]; /* as last asked for by gateway_info() */
 };
 
 static void gateway_info(void *data, struct admin_info *ret)
 {
-    const struct gateway *g = data;
+    struct gateway *g = data;
     bool open = pipeline_store_open(g->pipeline);
+    if (open)
+        store_epoch_now(g->store, g->epoch);
     *ret = (struct admin_info){
         .state = g->stage == GATEWAY_RUNNING ? ADMIN_RUNNING : ADMIN_STOPPING,
         .version = SLUICE_VERSION,
         .gateway_id = open ? store_gateway_id(g->store) : g->startup->value.gateway.id,
-        .epoch = open ? store_epoch(g->store) : NULL,
+        .epoch = open ? g->epoch : NULL,
+        .now_us = clock_now(&clock_system).wall_us,
         .uptime_us = clock_monotonic_us(&clock_system) - g->started_us,
         .config_file = g->config->path,
         .config_loaded_us = g->config_loaded_us,

@@ -18,6 +18,7 @@ struct admin_info {
     const char *version;      /* never NULL */
     const char *gateway_id;   /* NULL until the store is open */
     const char *epoch;        /* 16 hex digits; NULL until the store is open */
+    int64_t now_us;           /* wall clock, microseconds UTC */
     int64_t uptime_us;        /* since start, monotonic */
     const char *config_file;  /* NULL: running on defaults */
     int64_t config_loaded_us; /* wall clock of the configuration in force, microseconds UTC */

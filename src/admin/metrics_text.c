@@ -6,7 +6,7 @@
 #include "admin/process.h"
 #include "base/metrics.h"
 
-enum { LABELS_MAX = 2, US_PER_S = 1000000 };
+enum { LABELS_MAX = 2, MILLION = 1000000 };
 
 /* The text format escapes \ and line feed everywhere, and quotation marks in label values. */
 static int append_escaped(struct bytes *out, const char *text, bool quoted)
@@ -62,11 +62,16 @@ static int append_labels(struct bytes *out, const struct metric_row *row,
     return r || first ? r : bytes_append_u8(out, '}');
 }
 
+static const char *type_name(enum metric_type type)
+{
+    return type == METRIC_GAUGE || type == METRIC_FRACTION_GAUGE ? "gauge" : "counter";
+}
+
 static int append_value(struct bytes *out, enum metric_type type, uint64_t value)
 {
-    if (type == METRIC_SECONDS_COUNTER || type == METRIC_SECONDS_GAUGE)
-        return bytes_append_format(out, " %" PRIu64 ".%06" PRIu64 "\n", value / US_PER_S,
-                                   value % US_PER_S);
+    if (type == METRIC_SECONDS_COUNTER || type == METRIC_FRACTION_GAUGE)
+        return bytes_append_format(out, " %" PRIu64 ".%06" PRIu64 "\n", value / MILLION,
+                                   value % MILLION);
     return bytes_append_format(out, " %" PRIu64 "\n", value);
 }
 
@@ -103,8 +108,7 @@ static int append_table(struct bytes *out)
         const struct metric_row *row = &metrics_table[first];
         if (family_seen(first))
             continue;
-        bool gauge = row->type == METRIC_GAUGE || row->type == METRIC_SECONDS_GAUGE;
-        r = append_family(out, row->name, gauge ? "gauge" : "counter", row->help);
+        r = append_family(out, row->name, type_name(row->type), row->help);
         for (enum metric m = first; !r && m < METRIC_COUNT; m++)
             if (strcmp(metrics_table[m].name, row->name) == 0)
                 r = append_row(out, m);

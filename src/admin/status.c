@@ -9,7 +9,7 @@
 #include "base/metrics.h"
 #include "json/document.h"
 
-enum { US_PER_S = 1000000, NUMBER_MAX_BYTES = 32 };
+enum { MILLION = 1000000, NUMBER_MAX_BYTES = 32 };
 
 /* Where the sets of a group stand in the document, and whether they have a state. */
 static const struct {
@@ -72,8 +72,8 @@ static bool add_text(cJSON *object, const char *name, const char *value)
 static bool add_number(cJSON *object, const char *name, enum metric_type type, uint64_t value)
 {
     char text[NUMBER_MAX_BYTES];
-    if (type == METRIC_SECONDS_COUNTER)
-        snprintf(text, sizeof text, "%" PRIu64 ".%06" PRIu64, value / US_PER_S, value % US_PER_S);
+    if (type == METRIC_SECONDS_COUNTER || type == METRIC_FRACTION_GAUGE)
+        snprintf(text, sizeof text, "%" PRIu64 ".%06" PRIu64, value / MILLION, value % MILLION);
     else
         snprintf(text, sizeof text, "%" PRIu64, value);
     return cJSON_AddRawToObject(object, name, text) != NULL;
@@ -115,8 +115,16 @@ static bool add_group(cJSON *root, enum metric_group group)
     return true;
 }
 
+/* How long the oldest event not yet acknowledged has waited; 0 where none waits. */
+static bool add_lag(cJSON *range, const struct admin_info *info, const struct metric_set *set)
+{
+    int64_t since_us = (int64_t)metric_get(set, METRIC_RANGE_OLDEST_UNSENT);
+    uint64_t lag_us = since_us && info->now_us > since_us ? (uint64_t)(info->now_us - since_us) : 0;
+    return add_number(range, "lag_seconds", METRIC_FRACTION_GAUGE, lag_us);
+}
+
 /* Ranges stand below their upstream. */
-static bool add_ranges(cJSON *root)
+static bool add_ranges(cJSON *root, const struct admin_info *info)
 {
     cJSON *upstreams = child(root, groups[METRIC_GROUP_UPSTREAM].name);
     for (const struct metric_set *set = NULL;
@@ -125,7 +133,7 @@ static bool add_ranges(cJSON *root)
         cJSON *object = child(upstreams, upstream ? upstream : "");
         cJSON *streams = object ? child(object, "streams") : NULL;
         cJSON *range = streams ? child(streams, stream ? stream : "") : NULL;
-        if (!range || !add_metrics(range, set, METRIC_GROUP_RANGE))
+        if (!range || !add_metrics(range, set, METRIC_GROUP_RANGE) || !add_lag(range, info, set))
             return false;
     }
     return upstreams != NULL;
@@ -164,7 +172,7 @@ static bool fill(cJSON *root, const struct admin_info *info)
     for (enum metric_group group = 0; group < METRIC_GROUP_COUNT; group++)
         if (groups[group].name && !add_group(root, group))
             return false;
-    return add_ranges(root);
+    return add_ranges(root, info);
 }
 
 int status_write(const struct admin_info *info, struct bytes *out)

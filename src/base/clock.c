@@ -6,6 +6,7 @@
 #include <time.h>
 
 #define US_PER_S INT64_C(1000000)
+#define MOVED_US (US_PER_S / 4) /* more between two readings of the clocks: it was set */
 
 static int64_t read_us(clockid_t id)
 {
@@ -30,13 +31,18 @@ static bool system_synced(void *data)
 {
     (void)data;
     static _Atomic int64_t asked_us = -US_PER_S;
+    static _Atomic int64_t asked_base_us;
     static atomic_bool answer;
-    int64_t now = read_us(CLOCK_BOOTTIME);
-    if (now - atomic_load_explicit(&asked_us, memory_order_relaxed) >= US_PER_S) {
+    int64_t now = read_us(CLOCK_BOOTTIME), base = read_us(CLOCK_REALTIME) - now;
+    /* Setting the clock also unsyncs it: until that is seen nobody vouches for the new time. */
+    int64_t moved = base - atomic_load_explicit(&asked_base_us, memory_order_relaxed);
+    if (now - atomic_load_explicit(&asked_us, memory_order_acquire) >= US_PER_S ||
+        moved > MOVED_US || moved < -MOVED_US) {
         struct timex t = {.modes = 0};
         int state = adjtimex(&t);
         atomic_store_explicit(&answer, state >= 0 && state != TIME_ERROR, memory_order_relaxed);
-        atomic_store_explicit(&asked_us, now, memory_order_relaxed);
+        atomic_store_explicit(&asked_base_us, base, memory_order_relaxed);
+        atomic_store_explicit(&asked_us, now, memory_order_release);
     }
     return atomic_load_explicit(&answer, memory_order_relaxed);
 }

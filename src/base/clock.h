@@ -34,8 +34,8 @@ static inline int64_t clock_monotonic_us(const struct clock *c)
     return c->monotonic_us(c->data);
 }
 
-/* All three at once. The quality of the system clock is asked of the kernel at most once a second
- * and cached. */
+/* All three at once. The quality of the system clock is asked of the kernel once a second, and at
+ * once when the clock was set; between it is cached. */
 struct clock_stamp clock_now(const struct clock *c);
 
 /* RFC 3339 in UTC with microseconds, "2026-01-31T12:00:00.000000Z"; trailing zero groups of the

@@ -22,6 +22,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_COMMIT_SECONDS] = ROW(PROCESS, SECONDS_COUNTER, "sluice_store_commit_seconds_total", NULL, "commit_seconds", "Time spent in commits, sync included"),
     [METRIC_COMMIT_FAILURES] = ROW(PROCESS, COUNTER, "sluice_store_commit_failures_total", NULL, "commit_failures", "Commits that failed and are tried again"),
     [METRIC_STORE_DEGRADED] = ROW(PROCESS, GAUGE, "sluice_store_degraded", NULL, "degraded", "1 while the store cannot be written and nothing is acknowledged"),
+    [METRIC_STORE_EPOCHS] = ROW(PROCESS, COUNTER, "sluice_store_epochs_total", NULL, "epochs", "Changes of the epoch since the database was made"),
     [METRIC_STORE_DATABASE_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"database\"", "database_bytes", "Size of the store's files"),
     [METRIC_STORE_WAL_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"wal\"", "wal_bytes", "Size of the store's files"),
     [METRIC_STORE_SHM_BYTES] = ROW(PROCESS, GAUGE, "sluice_store_bytes", "file=\"shm\"", "shm_bytes", "Size of the store's files"),
@@ -31,6 +32,17 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
     [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),
+    [METRIC_STORE_WRITTEN_BYTES] = ROW(PROCESS, COUNTER, "sluice_store_written_bytes_total", NULL, "written_bytes", "Bytes the store has handed to the file system, over all runs"),
+    [METRIC_STORE_FLASH_BYTES] = ROW(PROCESS, COUNTER, "sluice_store_flash_bytes_total", NULL, "flash_bytes", "Estimate of what that is for the disk: blocks of 4 KiB touched between two syncs, over all runs"),
+    [METRIC_STORE_SYNCS] = ROW(PROCESS, COUNTER, "sluice_store_syncs_total", NULL, "syncs", "Syncs of the store's files, over all runs"),
+    [METRIC_STORE_WRITTEN_BYTES_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_written_bytes_per_hour", NULL, "written_bytes_per_hour", "Bytes written in the last hour of running time"),
+    [METRIC_STORE_WRITTEN_BYTES_DAY] = ROW(PROCESS, GAUGE, "sluice_store_written_bytes_per_day", NULL, "written_bytes_per_day", "Bytes written in the last 24 h of running time; at the same rate, if it runs for less"),
+    [METRIC_STORE_FLASH_BYTES_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_flash_bytes_per_hour", NULL, "flash_bytes_per_hour", "Estimate of what the last hour of running time was for the disk"),
+    [METRIC_STORE_FLASH_BYTES_DAY] = ROW(PROCESS, GAUGE, "sluice_store_flash_bytes_per_day", NULL, "flash_bytes_per_day", "Likewise of the last 24 h, which commit.write_budget is about"),
+    [METRIC_STORE_SYNCS_HOUR] = ROW(PROCESS, GAUGE, "sluice_store_syncs_per_hour", NULL, "syncs_per_hour", "Syncs in the last hour of running time"),
+    [METRIC_STORE_WRITE_AMPLIFICATION] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_write_amplification_ratio", NULL, "write_amplification", "Bytes for the disk per byte of records committed, last 24 h; 0: not known"),
+    [METRIC_STORE_FLASH_LIFE] = ROW(PROCESS, GAUGE, "sluice_store_flash_life_seconds", NULL, "flash_life_seconds", "Running time until disk.endurance is used up, at the rate of the last 24 h; 0: not known"),
+    [METRIC_STORE_COMMIT_DELAY] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_commit_delay_seconds", NULL, "commit_delay_seconds", "How long events wait for others to share a commit with: commit.max_delay, or more where commit.write_budget asks for it"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
 
     [METRIC_CONNECTIONS] = ROW(LISTENER, GAUGE, "sluice_listener_connections", NULL, "connections", "Open connections"),
@@ -76,7 +88,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_RANGE_NEXT_OFFSET] = ROW(RANGE, GAUGE, "sluice_range_next_offset", NULL, "next_offset", "First offset the upstream has not acknowledged"),
     [METRIC_RANGE_LAG_EVENTS] = ROW(RANGE, GAUGE, "sluice_range_lag_events", NULL, "lag_events", "Events stored and not yet acknowledged by the upstream"),
     [METRIC_RANGE_LAG_BYTES] = ROW(RANGE, GAUGE, "sluice_range_lag_bytes", NULL, "lag_bytes", "Record bytes stored and not yet acknowledged by the upstream"),
-    [METRIC_RANGE_OLDEST_UNSENT] = ROW(RANGE, SECONDS_GAUGE, "sluice_range_oldest_unsent_timestamp_seconds", NULL, "oldest_unsent_timestamp", "Unix time at which the oldest event that the upstream has not acknowledged was received; 0: there is none"),
+    [METRIC_RANGE_OLDEST_UNSENT] = ROW(RANGE, FRACTION_GAUGE, "sluice_range_oldest_unsent_timestamp_seconds", NULL, "oldest_unsent_timestamp", "Unix time at which the oldest event that the upstream has not acknowledged was received; 0: there is none"),
 };
 /* clang-format on */
 

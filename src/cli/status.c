@@ -44,6 +44,8 @@ static const char *number_text(const struct json_document *doc, const cJSON *obj
 }
 
 #define NUMBER(object, name) number_text(doc, (object), (name), (char[NUMBER_TEXT_MAX]){0})
+#define DURATION(object, name)                                                                     \
+    quantity_duration(number(doc, (object), (name)), (char[QUANTITY_TEXT_MAX]){0})
 #define BYTES(object, name)                                                                        \
     quantity_bytes(number(doc, (object), (name)), (char[QUANTITY_TEXT_MAX]){0})
 
@@ -145,14 +147,15 @@ static int add_upstream(const struct json_document *doc, const cJSON *upstream, 
     const cJSON *streams = get(upstream, "streams"), *range;
     int r = 0;
     if (!streams || !streams->child)
-        r = TABLE_ADD(table, name, state, "-", "-", "-", "-", trouble);
+        r = TABLE_ADD(table, name, state, "-", "-", "-", "-", "-", trouble);
     cJSON_ArrayForEach(range, streams)
     {
         bool first = range == streams->child;
         if (!r)
             r = TABLE_ADD(table, first ? name : "", first ? state : "", range->string,
                           NUMBER(range, "next_offset"), NUMBER(range, "lag_events"),
-                          BYTES(range, "lag_bytes"), first ? trouble : "");
+                          BYTES(range, "lag_bytes"), DURATION(range, "lag_seconds"),
+                          first ? trouble : "");
     }
     return r;
 }
@@ -161,8 +164,8 @@ static int print_upstreams(const struct json_document *doc, const cJSON *root, F
 {
     struct table table = TABLE_INIT;
     const cJSON *item;
-    int r =
-        TABLE_ADD(&table, "UPSTREAM", "STATE", "STREAM", ">NEXT", ">LAG", ">LAG BYTES", "TROUBLE");
+    int r = TABLE_ADD(&table, "UPSTREAM", "STATE", "STREAM", ">NEXT", ">LAG", ">LAG BYTES",
+                      ">LAG TIME", "TROUBLE");
     cJSON_ArrayForEach(item, get(root, "upstreams"))
     {
         if (!r)

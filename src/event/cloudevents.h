@@ -13,7 +13,9 @@
  *   sequence         offset, 20 digits: the order of the texts is the order of the events
  *   partitionkey     device
  *   receivedtime     when the gateway received it, by its own clock
- *   timequality      synced | unsynced | corrected: what that clock was worth
+ *   timequality      what that is worth. synced: the clock was. unsynced: nobody knows. corrected:
+ *                    it was not, but what it was off has become known since, so that a replay may
+ *                    know better than the first sending did; "time" stays left out all the same
  *   (others)         extensions that rules and profiles gave (ATTRIBUTE_EXTENSION)
  *
  * User properties of the device. In binary mode they share one list with the attributes above, so

@@ -61,6 +61,12 @@ void notice_add_number(struct notice *n, const char *name, uint64_t number)
     keep(n, bytes_append_format(&n->json, "%" PRIu64, number));
 }
 
+void notice_add_integer(struct notice *n, const char *name, int64_t number)
+{
+    begin_member(n, name);
+    keep(n, bytes_append_format(&n->json, "%" PRId64, number));
+}
+
 void notice_add_null(struct notice *n, const char *name)
 {
     begin_member(n, name);

@@ -43,6 +43,7 @@ void notice_deinit(struct notice *notice);
 void notice_add_text(struct notice *notice, const char *name, const char *text);
 void notice_add_slice(struct notice *notice, const char *name, struct slice text);
 void notice_add_number(struct notice *notice, const char *name, uint64_t number);
+void notice_add_integer(struct notice *notice, const char *name, int64_t number);
 void notice_add_null(struct notice *notice, const char *name);
 void notice_add_bool(struct notice *notice, const char *name, bool value);
 

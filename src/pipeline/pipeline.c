@@ -288,6 +288,7 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
 {
     uint64_t admitted = 0;
     int r = 0;
+    store_time(p->store, &batch->received);
     for (;;) {
         size_t next = p->position;
         struct ingest_record *record = ingest_batch_next(batch, &next);
@@ -302,6 +303,22 @@ static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
     metric_add(metric_process(), METRIC_EVENTS_ADMITTED, admitted);
     pipeline_gather(p);
     return r;
+}
+
+/* The limits in force: the write budget may ask for more delay. */
+static struct group_limits pipeline_limits(const struct pipeline *p)
+{
+    struct group_limits limits = p->limits;
+    int64_t delay_us = store_commit_delay_us(p->store);
+    if (delay_us > limits.max_delay_us)
+        limits.max_delay_us = delay_us;
+    return limits;
+}
+
+static bool pipeline_group_due(const struct pipeline *p, int64_t now_us)
+{
+    const struct group_limits limits = pipeline_limits(p);
+    return group_due(&p->group, &limits, now_us, !p->waiting.first);
 }
 
 /* Hands a batch back to whoever pushed it. */
@@ -366,7 +383,7 @@ static void pipeline_work(struct pipeline *p)
         item_list_add(&p->appended, item_list_take(&p->waiting));
         p->position = 0;
         now_us = clock_monotonic_us(p->clock);
-        if (group_due(&p->group, &p->limits, now_us, !p->waiting.first))
+        if (pipeline_group_due(p, now_us))
             pipeline_commit(p, now_us);
     }
     /* Events that a full stream let through, and batches without any (all dropped). */
@@ -374,8 +391,8 @@ static void pipeline_work(struct pipeline *p)
     bool answers_only = p->appended.first && !p->group.events;
     if (p->state == PIPELINE_DEGRADED || p->state == PIPELINE_CLOSED)
         return;
-    if (answers_only || group_due(&p->group, &p->limits, now_us, !p->waiting.first) ||
-        (stuck && p->group.events) || now_us >= store_cursors_due_us(p->store) ||
+    if (answers_only || pipeline_group_due(p, now_us) || (stuck && p->group.events) ||
+        now_us >= store_cursors_due_us(p->store) ||
         (p->stopping && store_cursors_due_us(p->store) != INT64_MAX))
         pipeline_commit(p, now_us);
 }
@@ -422,7 +439,8 @@ static int pipeline_timeout_ms(const struct pipeline *p)
     if (p->state != PIPELINE_CLOSED && letters_due_us(&p->letters) < due_us)
         due_us = letters_due_us(&p->letters);
     if (p->state == PIPELINE_OK || p->state == PIPELINE_FULL) {
-        int64_t group_us = group_due_us(&p->group, &p->limits);
+        const struct group_limits limits = pipeline_limits(p);
+        int64_t group_us = group_due_us(&p->group, &limits);
         int64_t cursors_us = store_cursors_due_us(p->store);
         due_us = group_us < due_us ? group_us : due_us;
         due_us = cursors_us < due_us ? cursors_us : due_us;

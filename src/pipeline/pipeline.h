@@ -58,8 +58,8 @@ struct queue *pipeline_queue(struct pipeline *pipeline);
 int pipeline_start(struct pipeline *pipeline); /* 0 or -errno */
 
 /* Whether the store has been opened: once true it stays so, also while the store takes nothing, and
- * what the store says about itself (store_gateway_id(), store_epoch()) does not change any more and
- * may be read. Any thread. */
+ * store_gateway_id(), which does not change any more, and store_epoch_now() may be asked. Any
+ * thread. */
 bool pipeline_store_open(const struct pipeline *pipeline);
 
 /* Whether the store has turned out to be damaged: it takes no more events, or cannot be read, until

@@ -110,7 +110,8 @@ static bool too_large(const struct stream *stream, const struct event *event, si
 static int open_batch(struct store *store, struct stream *stream, size_t bound, struct batch **ret)
 {
     struct batch *last = stream->last;
-    if (last && last->records.len + bound <= BATCH_CUT_BYTES) {
+    if (last && last->records.len + bound <= BATCH_CUT_BYTES &&
+        last->clock_base_us == boot_base(store, stream)) {
         *ret = last;
         return 0;
     }
@@ -126,6 +127,7 @@ static int open_batch(struct store *store, struct stream *stream, size_t bound, 
         if (r)
             return result_trace(r);
     }
+    batch->clock_base_us = boot_base(store, stream);
     *(last ? &last->next : &stream->first) = batch;
     stream->last = batch;
     stream->open_batches++;

@@ -34,9 +34,11 @@ struct batch {
     struct bytes records;
     uint32_t count;
     uint64_t base_offset;
-    int64_t t_min_us, t_max_us;     /* received times */
-    int64_t received_us;            /* of the last record: base of the next one's delta */
-    uint64_t end_bytes, end_stored; /* columns of its row, set when it is written */
+    int64_t t_min_us, t_max_us;         /* received times */
+    int64_t received_us;                /* of the last record: base of the next one's delta */
+    uint64_t end_bytes, end_stored;     /* columns of its row, set when it is written */
+    int64_t clock_base_us;              /* of all its received times, see boot.c */
+    int64_t row_base_us, correction_us; /* of its row in table "boot", set when it is written */
 };
 
 int batch_new(uint64_t base_offset, size_t reserve_bytes, struct batch **ret); /* 0, -ENOMEM */

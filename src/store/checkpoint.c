@@ -19,9 +19,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "store/checkpointer.h"
+#include "store/vfs.h"
 
 /* Shares of disk.wal_max_bytes. */
 enum {
@@ -75,16 +77,13 @@ int checkpoint_run(struct store *store)
         metric_add(metric_process(), METRIC_CHECKPOINTS, 1);
     if (code == SQLITE_OK || code == SQLITE_BUSY)
         return 0;
-    int r = database_result(store->database.db, code);
-    store->log_suspect = store->log_suspect || r == -EIO; /* a checkpoint syncs the log, too */
-    return result_origin(r);
+    return result_origin(database_result(store->database.db, code));
 }
 
 /* What the checkpointer did is taken up: the log is done with, or is due later, or (true) the
  * writer has to finish. */
 static bool take_answer(struct store *store, const struct checkpointer_answer *answer)
 {
-    store->log_suspect = store->log_suspect || answer->result == -EIO;
     if (answer->result)
         return true; /* the writer meets the same and tells */
     metric_add(metric_process(), METRIC_CHECKPOINTS, 1);
@@ -119,6 +118,20 @@ int checkpoint_step(struct store *store, bool *ret_more)
     }
     *ret_more = true;
     return result_trace(checkpoint_run(store));
+}
+
+int checkpoint_mend(struct store *store)
+{
+    if (!vfs_suspect(&store->database))
+        return 0;
+    struct checkpointer_answer answer;
+    if (store->checkpointer && checkpointer_take(store->checkpointer, true, &answer))
+        (void)take_answer(store, &answer); /* what it asks of the writer is due all the same */
+    int r = vfs_rewrite_log(&store->database);
+    if (!r)
+        log_warn("store", "what a failed sync may have lost was written again", "path=%s",
+                 store->path);
+    return result_trace(r);
 }
 
 static uint64_t file_bytes(const char *path, const char *suffix)

@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "pack/codec.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/range.h"
 
@@ -108,6 +109,10 @@ int commit_write(struct store *store)
     for (unsigned i = 0; !r && i < store->stream_count; i++)
         r = write_stream(store, &store->streams[i]);
     if (!r)
+        r = epoch_commit(store);
+    if (!r)
+        r = boot_write(store);
+    if (!r)
         r = cursor_write(store);
     return result_trace(r);
 }
@@ -118,6 +123,8 @@ static int transaction(struct store *store, int (*write)(struct store *store))
     int r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = write(store);
+    if (!r)
+        r = account_save_due(store);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r && !sqlite3_get_autocommit(d->db))
@@ -158,9 +165,11 @@ static int make_segment(struct store *store, const struct stream *stream, struct
     if (r)
         return r;
     segment->stream = stream->id;
+    memcpy(segment->epoch, store->epoch, sizeof(segment->epoch));
     segment->count = batch->count;
     segment->base_offset = batch->base_offset;
     segment->end_bytes = batch->end_bytes;
+    boot_segment(batch, segment);
     segment->records = batch->records;
     batch->records = (struct bytes)BYTES_INIT(batch->records.max);
     r = bytes_append(&store->committed, &segment, sizeof(segment));
@@ -228,24 +237,12 @@ static void evict_overdue(struct store *store, struct stream *stream)
         (void)salvage_note(store, retention_evict(store, stream, &more)); /* tried again later */
 }
 
-/* After a failed sync the system may take for written what is not on the disk and never write it
- * again. The commit that failed is written anew, but the evictions before it, which wait for its
- * sync, are not; if they are missing from the log, recovery ends there and all later commits are
- * lost. So nothing follows them: the log goes into the database as a whole and starts over. */
-static int mend_log(struct store *store)
-{
-    int r = checkpoint_run(store);
-    if (!r && store->wal_pages) /* a reader or the checkpointer is in the way */
-        r = result_origin(-EBUSY);
-    if (!r)
-        store->log_suspect = false;
-    return result_trace(r);
-}
-
 void commit_finish(struct store *store)
 {
+    boot_written(store);
     drop_written(store);
     cursor_written(store);
+    epoch_committed(store); /* before the batches are handed over, which belong to it */
     store->open_events = store->open_bytes = 0;
     store->open_batches = 0;
     for (unsigned i = 0; i < store->stream_count; i++)
@@ -274,19 +271,18 @@ int store_commit(struct store *store)
     assert(store_is_open(store));
     commit_drop_segments(store);
     bool events = store->open_events > 0;
-    if (!events && !cursor_waiting(store))
+    if (!events && !cursor_waiting(store) && !epoch_waiting(store))
         return 0;
     int64_t begin_us = clock_monotonic_us(store->clock);
     int r = retention_restore_sync(store);
-    if (!r && store->log_suspect)
-        r = mend_log(store);
+    if (!r)
+        r = checkpoint_mend(store);
     if (!r)
         r = bound_log(store);
     if (!r)
         r = transaction(store, commit_write);
     set_failing(store, r);
     if (salvage_note(store, r)) {
-        store->log_suspect = store->log_suspect || r == -EIO;
         /* A full disk: what is copied into free pages of the database makes room in the log. Not
          * before the commit is tried: where there are none it takes the room away. */
         (void)checkpoint_run(store);
@@ -298,6 +294,7 @@ int store_commit(struct store *store)
     commit_finish(store);
     for (unsigned i = 0; i < store->stream_count; i++)
         evict_overdue(store, &store->streams[i]);
+    account_committed(store);
     return 0;
 }
 

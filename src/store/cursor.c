@@ -204,7 +204,7 @@ static int attach_range(struct store *store, struct range_feed *feed, unsigned i
 int store_attach(struct store *store, struct range_feed *feed)
 {
     assert(store_is_open(store));
-    int r = 0;
+    int r = checkpoint_mend(store);
     for (unsigned i = 0; !r && i < feed->count; i++)
         r = attach_range(store, feed, i);
     if (r) {
@@ -212,7 +212,6 @@ int store_attach(struct store *store, struct range_feed *feed)
         return result_trace(r);
     }
     snprintf(feed->gateway_id, sizeof(feed->gateway_id), "%s", store->gateway_id);
-    snprintf(feed->epoch, sizeof(feed->epoch), "%s", store->epoch);
     snprintf(feed->database_path, sizeof(feed->database_path), "%s", store->path);
     return 0;
 }

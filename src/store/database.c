@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/result.h"
+#include "store/vfs.h"
 
 enum {
     BUSY_TIMEOUT_MS = 500,
@@ -47,7 +48,7 @@ int database_result(sqlite3 *db, int code)
 int database_open(struct database *d, const char *path, int flags)
 {
     *d = (struct database){.db = NULL};
-    int code = sqlite3_open_v2(path, &d->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(path, &d->db, flags | SQLITE_OPEN_NOMUTEX, vfs_name());
     if (code != SQLITE_OK) {
         int r = database_result(d->db, code);
         database_close(d);

@@ -17,8 +17,8 @@ struct database {
 };
 
 /* flags are those of sqlite3_open_v2() but for SQLITE_OPEN_NOMUTEX, which is added. Sets what every
- * connection of ours has: extended codes, untrusted schema, no mmap, busy timeout. 0 or -errno;
- * closed on failure. */
+ * connection of ours has: our file system (vfs.h), extended codes, untrusted schema, no mmap, busy
+ * timeout. 0 or -errno; closed on failure. */
 int database_open(struct database *d, const char *path, int flags);
 void database_close(struct database *d); /* may be closed already */
 

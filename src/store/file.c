@@ -26,6 +26,7 @@
 #include "base/result.h"
 #include "store/pages.h"
 #include "store/salvage.h"
+#include "store/vfs.h"
 
 /* Of the file format of SQLite: offsets in the first page. */
 enum {
@@ -273,6 +274,7 @@ int file_create(const char *path, struct error *error)
     snprintf(draft, sizeof(draft), "%s-new", path);
     if (unlink(draft) && errno != ENOENT)
         return file_failure(result_origin(-errno), draft, error);
+    vfs_forget(draft);
     int r = file_schema(draft);
     if (!r)
         r = file_publish(draft, path);

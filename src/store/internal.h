@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "store/account.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/identity.h"
 #include "store/quarantine.h"
 #include "store/read.h"
 #include "store/store.h"
@@ -28,8 +30,30 @@ enum {
     STORE_RANGES_MAX = 256,
     STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
     STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
-    STORE_EPOCH_MAX_BYTES = 17,
-    STORE_GATEWAY_ID_MAX_BYTES = 128
+    STORE_EPOCH_MAX_BYTES = STORE_EPOCH_BYTES,
+    STORE_GATEWAY_ID_MAX_BYTES = 128,
+    BOOT_ID_MAX_BYTES = 40,
+    BOOT_ROWS_MAX = 64 /* of one boot in one stream */
+};
+
+#define BOOT_UNKNOWN INT64_MIN          /* a base or correction that is NULL */
+#define BOOT_STEP_US (INT64_C(1000000)) /* less does not count as a change of the clock */
+
+/* A row of table "boot", of the boot that is. */
+struct boot_row {
+    bool present; /* else the stream has none of this boot, and the rest means nothing */
+    int64_t base_us, correction_us;
+};
+
+/* What boot.c knows of the clocks. */
+struct boot {
+    char id[BOOT_ID_MAX_BYTES];
+    int64_t base_us;          /* by which events are received now */
+    int64_t synced_base_us;   /* BOOT_UNKNOWN: not synced in this boot */
+    unsigned moves;           /* of base_us since the last commit, while events were open */
+    int64_t unsynced_base_us; /* of the first unsynced events; BOOT_UNKNOWN: there are none */
+    bool correct;             /* rows wait for their correction */
+    bool announce;            /* which is still to be told */
 };
 
 struct stream {
@@ -46,9 +70,10 @@ struct stream {
     struct batch *first, *last;
     uint64_t open_bytes;
     unsigned open_batches;
-    size_t batch_bytes;  /* records of the last one committed: what the next will need */
-    struct batch *spare; /* one emptied batch, so that its memory is used again */
-    unsigned feeds;      /* ranges of attached feeds: whether anybody wants segments */
+    struct boot_row boot; /* the last one written */
+    size_t batch_bytes;   /* records of the last one committed: what the next will need */
+    struct batch *spare;  /* one emptied batch, so that its memory is used again */
+    unsigned feeds;       /* ranges of attached feeds: whether anybody wants segments */
     /* Where sent_cursor lies in cumulative stored bytes; looked up when the stream gets full. */
     bool sent_known;
     uint64_t sent_cursor, sent_stored;
@@ -88,8 +113,18 @@ struct store {
     char gateway_id[STORE_GATEWAY_ID_MAX_BYTES];
     bool gateway_id_given;
     char epoch[STORE_EPOCH_MAX_BYTES];
+    char epoch_next[STORE_EPOCH_MAX_BYTES];   /* begins with the next commit; "": none */
+    _Atomic uint64_t epoch_number;            /* epoch, for other threads */
+    int64_t epochs;                           /* that began after the first one */
+    char machine[IDENTITY_MACHINE_MAX_BYTES]; /* the one we run on */
+    uint64_t run;                             /* see epoch.c */
+    struct identity identity;                 /* the file as last read or written */
+    bool identity_due;                        /* it could not be written */
+    int64_t identity_us;                      /* monotonic: when that was last tried */
     const struct store_config *config;
     const struct clock *clock;
+    const char *boot_id; /* NULL: the kernel's */
+    struct boot boot;
     int lock_fd; /* -1: not held */
     struct database database;
     bool background;                   /* a checkpointer is wanted */
@@ -100,8 +135,8 @@ struct store {
     bool failing;        /* the last commit failed */
     bool sync_lowered;   /* commits are not synced now: an unsynced transaction is under way, or
                             its end could not restore synchronous=FULL */
-    bool log_suspect;    /* an I/O error: what was written to the log unsynced may not be there */
     bool cursors_lost;   /* a salvage: who has no cursor may have had one */
+    bool salvaged;       /* and that has not been told yet */
     bool needs_salvage;  /* the writer met damage */
     struct quarantine quarantine;
     bool distrust;       /* opening met damage after which an offset might be given twice */
@@ -119,9 +154,10 @@ struct store {
     uint64_t used_pages;    /* of the database, free ones not counted, as of the last commit */
     unsigned open_batches;  /* of all streams */
     bool pressed;           /* disk.max_bytes is nearly used up: what was sent goes early */
-    int64_t run_base_us;    /* running time of all runs before this one */
-    int64_t opened_us;      /* monotonic */
-    int64_t measured_us;    /* monotonic: when the sizes of the files were last asked */
+    struct account account;
+    int64_t run_base_us; /* running time of all runs before this one */
+    int64_t opened_us;   /* monotonic */
+    int64_t measured_us; /* monotonic: when the sizes of the files were last asked */
 };
 
 /* stream.c: the streams in memory. */
@@ -132,8 +168,7 @@ int stream_create(struct store *store, const char *name,
                   struct stream **ret);      /* in a transaction */
 void stream_open_reset(struct store *store); /* drops all open batches and their memory */
 uint64_t stream_open_next(const struct stream *stream); /* offset of the next append */
-int stream_epoch_write(struct store *store, const struct stream *stream); /* in a transaction */
-void stream_show(const struct stream *stream);                            /* gauges */
+void stream_show(const struct stream *stream);          /* gauges */
 
 /* cursor.c */
 int cursor_load_all(struct store *store);
@@ -147,6 +182,19 @@ void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t o
                     uint64_t bytes);
 /* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
+
+/* boot.c */
+/* In the transaction of the opening, once the streams are loaded: takes up this boot where an
+ * earlier run of it ended. 0, -errno. */
+int boot_open(struct store *store);
+/* In the transaction of a commit, once all its batches are there. 0, -errno. */
+int boot_write(struct store *store);
+/* After it committed; the batches are still there. */
+void boot_written(struct store *store);
+/* What is known of the times of a batch just written. */
+void boot_segment(const struct batch *batch, struct segment *segment);
+/* The base by which what is appended to the stream now was received. */
+int64_t boot_base(const struct store *store, const struct stream *stream);
 
 /* append.c */
 /* Appends an event of the gateway itself to one of its own streams, which takes it also when there
@@ -210,6 +258,11 @@ int checkpoint_run(struct store *store);   /* passive; truncating when far too l
 /* Between commits: asks the checkpointer, takes up what it did, or copies here. 0, -errno;
  * *ret_more: again soon (not while the checkpointer works). */
 int checkpoint_step(struct store *store, bool *ret_more);
+/* After a sync that failed: writes again what it may have lost. The retry of a commit writes its
+ * own frames anew, but not those of the evictions before it, which wait for its sync; if they are
+ * missing recovery ends there, and what was committed after them is lost. So nothing follows them
+ * before this has succeeded. 0 (also if there is nothing to mend), -errno. */
+int checkpoint_mend(struct store *store);
 void checkpoint_measure(struct store *store); /* sizes of the files, at most once a second */
 
 /* file.c */
@@ -234,6 +287,7 @@ int retention_delete(struct store *store, const struct stream *stream, uint64_t 
 int salvage_note(struct store *store, int r);
 
 /* read.c: see there */
+struct database *read_database(struct store_reader *reader);
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data);
 
 /* segment.c */

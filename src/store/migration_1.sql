@@ -20,4 +20,9 @@ CREATE TABLE "range"(
 INSERT INTO "range"(id, consumer, stream, lane, next_offset)
     SELECT id, consumer, stream, 'live', next_offset FROM range_1;
 DROP TABLE range_1;
+-- Of several epochs that begin at one offset only the last had ids there.
+DELETE FROM epoch WHERE epoch <> (SELECT value FROM meta WHERE key = 'epoch') AND EXISTS(
+    SELECT 1 FROM epoch AS last WHERE last.stream = epoch.stream
+    AND last.first_offset = epoch.first_offset
+    AND last.epoch = (SELECT value FROM meta WHERE key = 'epoch'));
 PRAGMA user_version = 2;

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "event/event.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 #include "store/store.h"
 
@@ -13,6 +14,7 @@ int store_notice(struct store *store, struct notice *notice)
 {
     const char *name = notice->kind == NOTICE_AUDIT ? STORE_STREAM_AUDIT : STORE_STREAM_GATEWAY;
     const struct clock_stamp now = clock_now(store->clock);
+    store_time(store, &now);
     struct stream *stream = stream_find_name(store, name);
     struct event event;
     int r =
@@ -52,10 +54,25 @@ int notice_epoch(struct store *store, const char *old_epoch, const char *reason)
 {
     struct notice notice;
     notice_init(&notice, NOTICE_EPOCH);
-    notice_add_text(&notice, "epoch", store->epoch);
+    notice_add_text(&notice, "epoch", epoch_waiting(store) ? store->epoch_next : store->epoch);
     notice_add_text(&notice, "previous", old_epoch && old_epoch[0] ? old_epoch : NULL);
     notice_add_text(&notice, "reason", reason);
     int r = store_notice(store, &notice);
     notice_deinit(&notice);
+    return r;
+}
+
+int notice_clock(struct store *store, int64_t correction_us)
+{
+    struct notice notice;
+    notice_init(&notice, NOTICE_STATE);
+    notice_add_text(&notice, "subject", "clock");
+    notice_add_text(&notice, "state", "synced");
+    notice_add_text(&notice, "was", "unsynced");
+    notice_add_integer(&notice, "correction_seconds", correction_us / 1000000);
+    int r = store_notice(store, &notice);
+    notice_deinit(&notice);
+    log_info("store", "the clock is synced: received times of this boot are corrected",
+             "correction_seconds=%lld", (long long)(correction_us / 1000000));
     return r;
 }

@@ -24,6 +24,8 @@ struct gap {
 
 /* 0 or -errno; what cannot be appended is logged and counted by whoever calls. */
 int notice_gap(struct store *store, const struct gap *gap);
+/* The clock was synced for the first time in this boot; unsynced events are corrected by that. */
+int notice_clock(struct store *store, int64_t correction_us);
 int notice_epoch(struct store *store, const char *old_epoch, const char *reason);
 
 #endif

@@ -4,11 +4,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -17,9 +15,8 @@
 #include "base/result.h"
 #include "pack/codec.h"
 #include "store/checkpointer.h"
+#include "store/epoch.h"
 #include "store/internal.h"
-
-enum { BOOT_ID_MAX_BYTES = 40 };
 
 static const char *const durability_texts[] = {
     [STORE_DURABILITY_POWER] = "power", [STORE_DURABILITY_PROCESS] = "process"};
@@ -32,11 +29,13 @@ int store_new(const struct store_options *options, struct store **ret)
     store->lock_fd = -1;
     store->config = options->config;
     store->clock = options->clock;
+    store->boot_id = options->boot_id;
     store->background = options->background_checkpoints;
     store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
     /* A cut path must not become another path: store_open() refuses what fills the buffer. */
     snprintf(store->data_dir, sizeof(store->data_dir), "%s", options->data_dir);
+    identity_machine(options->machine_id, store->machine);
     store->gateway_id_given = options->gateway_id != NULL;
     snprintf(store->gateway_id, sizeof(store->gateway_id), "%s",
              options->gateway_id ? options->gateway_id : "");
@@ -52,30 +51,7 @@ int store_new(const struct store_options *options, struct store **ret)
     return 0;
 }
 
-static int random_hex(char *text, unsigned bytes)
-{
-    uint8_t random[16];
-    assert(bytes <= sizeof(random));
-    if (getrandom(random, bytes, 0) != (ssize_t)bytes)
-        return result_origin(-EIO);
-    for (unsigned i = 0; i < bytes; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
-/* The epoch changes where an offset that was given and forwarded may be given again. */
-static int epoch_begin(struct store *store)
-{
-    char epoch[STORE_EPOCH_MAX_BYTES];
-    int r = random_hex(epoch, (STORE_EPOCH_MAX_BYTES - 1) / 2);
-    if (!r)
-        r = database_meta_put(&store->database, "epoch", epoch);
-    if (!r)
-        memcpy(store->epoch, epoch, sizeof(epoch));
-    return result_trace(r);
-}
-
-static int open_identity(struct store *store, bool *ret_new_epoch)
+static int open_identity(struct store *store, bool *ret_unclean)
 {
     struct database *d = &store->database;
     char durability[16] = "";
@@ -94,52 +70,14 @@ static int open_identity(struct store *store, bool *ret_new_epoch)
         return result_trace(r);
     if (!store->gateway_id_given && r == DATABASE_NONE) {
         memcpy(store->gateway_id, "gw-", 3);
-        r = random_hex(store->gateway_id + 3, 4);
+        r = identity_random(store->gateway_id + 3, 4);
         if (!r)
             r = database_meta_put(d, "gateway_id", store->gateway_id);
         if (r)
             return result_trace(r);
     }
     /* A commit that was only written, not synced, may be lost after it was forwarded. */
-    bool unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
-    if (unclean)
-        log_warn("store", "the last run did not end in order and was not power-safe: new epoch",
-                 "old_epoch=%s", store->epoch);
-    *ret_new_epoch = unclean || store->first_run;
-    return *ret_new_epoch ? result_trace(epoch_begin(store)) : 0;
-}
-
-/* Notes where in each stream this boot of the machine begins. */
-static int open_boot(struct store *store)
-{
-    char boot[BOOT_ID_MAX_BYTES] = "unknown";
-    CLEANUP_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, boot, sizeof(boot) - 1) : -1;
-    if (n > 0)
-        boot[strcspn(boot, "\n")] = '\0';
-    for (unsigned i = 0; i < store->stream_count; i++) {
-        const struct stream *stream = &store->streams[i];
-        sqlite3_stmt *statement;
-        int64_t low = batch_key(stream->id, 0), next = batch_key(stream->id, stream->next_offset);
-        int r =
-            database_first(&store->database, SQL_BOOT_LAST, DATABASE_VALUES(low, next), &statement);
-        bool same = false;
-        if (!r) {
-            const unsigned char *last = sqlite3_column_text(statement, 0);
-            same = last && strcmp((const char *)last, boot) == 0;
-            database_done(statement);
-        }
-        if (r >= 0 && !same) {
-            r = database_statement(&store->database, SQL_BOOT_INSERT, &statement);
-            if (!r) {
-                sqlite3_bind_int64(statement, 1, next);
-                sqlite3_bind_text(statement, 2, boot, -1, SQLITE_STATIC);
-                r = database_step(statement);
-            }
-        }
-        if (r < 0)
-            return result_trace(r);
-    }
+    *ret_unclean = !clean && strcmp(durability, durability_texts[STORE_DURABILITY_PROCESS]) == 0;
     return 0;
 }
 
@@ -147,38 +85,33 @@ static int open_boot(struct store *store)
 static int open_transaction(struct store *store)
 {
     struct database *d = &store->database;
-    bool new_epoch = false;
-    bool salvaged = false;
-    char old_epoch[STORE_EPOCH_MAX_BYTES] = "";
-    int r = quarantine_untold(store, &salvaged);
+    bool unclean = false;
+    char old_epoch[STORE_EPOCH_MAX_BYTES];
+    int r = quarantine_untold(store);
     if (!r)
-        r = database_meta_get(d, "epoch", old_epoch, sizeof(old_epoch));
-    if (r >= 0)
-        r = open_identity(store, &new_epoch);
+        r = open_identity(store, &unclean);
+    memcpy(old_epoch, store->epoch, sizeof(old_epoch));
     if (!r)
         r = stream_load_all(store);
-    if (!r && (store->distrust || salvaged) && !new_epoch) {
-        new_epoch = true;
-        r = epoch_begin(store);
-    }
+    if (!r)
+        r = boot_open(store);
     for (size_t i = 0; !r && i < store->config->streams.count; i++) {
         struct stream *ignored;
         r = stream_create(store, store->config->streams.items[i].name, &ignored);
         if (r == STORE_STREAM_LIMIT)
             r = result_origin(-ENOSPC);
     }
-    for (unsigned i = 0; !r && i < store->stream_count; i++)
-        if (new_epoch || store->streams[i].next_offset == 0)
-            r = stream_epoch_write(store, &store->streams[i]);
     if (!r)
         r = cursor_load_all(store);
     if (!r)
-        r = open_boot(store);
+        r = epoch_open(store, unclean);
+    if (!r)
+        r = account_load(store);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
-    if (!r && salvaged)
+    if (!r && store->salvaged)
         r = quarantine_tell(store, old_epoch);
     if (!r)
         r = commit_write(store); /* what opening has to tell */
@@ -218,6 +151,9 @@ static int open_database(struct store *store)
     if (r)
         return result_trace(r);
     checkpoint_init(store);
+    r = checkpoint_mend(store); /* of an attempt to open it before */
+    if (r)
+        return result_trace(r);
     /* A power cut may have torn the padding behind the last commit, so that recovery ended inside a
      * sector that was synced; appending there, a second cut could tear what is acknowledged. With
      * the log copied, the next transaction starts it over. On a disk too full for that the risk is
@@ -225,6 +161,7 @@ static int open_database(struct store *store)
     int code = sqlite3_wal_checkpoint_v2(d->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (code != SQLITE_OK)
         log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
+    store->opened_us = clock_monotonic_us(store->clock);
     r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = migrate(store, format);
@@ -234,6 +171,8 @@ static int open_database(struct store *store)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (!r)
         commit_finish(store);
+    if (!r)
+        epoch_opened(store);
     if (!r && store->config->commit.durability == STORE_DURABILITY_PROCESS) {
         r = database_exec(d, "PRAGMA synchronous=NORMAL");
         log_warn("store", "durability is \"process\": a power cut may take acknowledged events",
@@ -251,7 +190,8 @@ static void store_close(struct store *store, bool keep_lock)
     database_close(&store->database);
     store->stream_count = store->cursor_count = 0;
     store->moved_acknowledged = 0;
-    store->failing = store->log_suspect = store->needs_salvage = false;
+    store->epoch_next[0] = '\0';
+    store->failing = store->needs_salvage = false;
     if (!keep_lock && store->lock_fd >= 0)
         close(take_fd(store->lock_fd));
 }
@@ -314,9 +254,9 @@ int store_open(struct store *store, struct error *error)
     if (store->background && (r = checkpointer_new(store->path, &store->checkpointer)))
         log_warn("store", "no checkpointer: commits wait for checkpoints", "error=\"%s\"",
                  strerror(-r));
-    store->opened_us = clock_monotonic_us(store->clock);
     store->vacuum = true;
     checkpoint_measure(store);
+    account_update(store);
     for (unsigned i = 0; i < store->stream_count; i++)
         stream_show(&store->streams[i]);
     return 0;
@@ -330,15 +270,24 @@ bool store_is_open(const struct store *store)
 static int mark_clean(struct store *store)
 {
     struct database *d = &store->database;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    account_update(store);
+    int r = retention_restore_sync(store);
+    if (!r)
+        r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = database_meta_put_number(d, "run_us", retention_run_us(store));
+    if (!r)
+        r = account_save(store);
     if (!r)
         r = database_meta_put_number(d, "clean", 1);
     if (!r && store->cursors_lost)
         r = database_meta_put_number(d, "cursors_lost", 0);
     if (!r)
+        r = epoch_close(store);
+    if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
+    if (!r)
+        epoch_closed(store);
     return result_trace(r);
 }
 
@@ -347,7 +296,9 @@ struct store *store_free(struct store *store)
     if (!store)
         return NULL;
     if (store_is_open(store)) {
-        int r = commit_cursors(store);
+        int r = checkpoint_mend(store);
+        if (!r)
+            r = commit_cursors(store);
         if (!r)
             r = mark_clean(store);
         if (r)

@@ -108,6 +108,12 @@ void range_cursor_show(struct range *range, uint64_t offset, uint64_t bytes)
     range_show(range);
 }
 
+void range_oldest_show(struct range *range, int64_t received_us)
+{
+    metric_put(range->metrics, METRIC_RANGE_OLDEST_UNSENT,
+               received_us > 0 ? (uint64_t)received_us : 0);
+}
+
 bool range_live_set(struct range *range, bool live, uint64_t seen_head)
 {
     /* The pipeline moves the head and then asks for live; here it is the other way round. One of

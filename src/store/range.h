@@ -65,7 +65,6 @@ struct range_feed {
     struct range ranges[RANGE_STREAMS_MAX];
     atomic_bool damaged;      /* the consumer met pages that cannot be read: see sender.c */
     char gateway_id[128];     /* (attach) */
-    char epoch[17];           /* (attach) */
     char database_path[4096]; /* (attach) for store_reader_open() */
 };
 
@@ -90,6 +89,9 @@ void range_floor_move(struct range *range, uint64_t offset, uint64_t bytes);
 /* Says how far the consumer is (bytes UINT64_MAX: not known) and shows it. The consumer; before it
  * is attached, the pipeline. */
 void range_cursor_show(struct range *range, uint64_t offset, uint64_t bytes);
+/* Says when the oldest event not yet acknowledged was received, microseconds UTC; 0: there is none,
+ * or it is not known. The consumer. */
+void range_oldest_show(struct range *range, int64_t received_us);
 /* Switches live on or off. true: it was switched on and the head is no longer at offset seen_head,
  * so a batch may have been missed and the store has it. The consumer. */
 bool range_live_set(struct range *range, bool live, uint64_t seen_head);

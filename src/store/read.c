@@ -23,6 +23,11 @@
 struct store_reader {
     struct database database;
     struct pack_context *pack;
+    struct { /* the last one looked up: offsets [first, end) of the stream have this epoch */
+        uint32_t stream;
+        uint64_t first, end; /* none: both 0 */
+        char epoch[sizeof(((struct segment *)NULL)->epoch)];
+    } interval;
 };
 
 /* An application id other than ours means that we have nothing to look for in this file. */
@@ -90,6 +95,11 @@ struct store_reader *store_reader_close(struct store_reader *reader)
     return NULL;
 }
 
+struct database *read_database(struct store_reader *reader)
+{
+    return &reader->database;
+}
+
 /* The columns of the row standing in row, as batch_read_at selects them, and whether they and the
  * data are what was written. 0, STORE_READ_DAMAGED, -ENOMEM. *ret_data lives as long as the row. */
 int read_check(sqlite3_stmt *row, struct batch_row *ret, struct slice *ret_data)
@@ -133,6 +143,8 @@ static int unpack(struct store_reader *reader, sqlite3_stmt *row, uint32_t strea
     segment->count = (uint32_t)columns.n;
     segment->base_offset = batch_key_offset(columns.key);
     segment->end_bytes = (uint64_t)columns.end_bytes;
+    segment->corrected = sqlite3_column_type(row, 10) != SQLITE_NULL;
+    segment->correction_us = sqlite3_column_int64(row, 10);
     segment->records = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     r = pack_decompress(reader->pack, (int)columns.codec, data, (size_t)columns.raw_bytes,
                         &segment->records);
@@ -142,6 +154,59 @@ static int unpack(struct store_reader *reader, sqlite3_stmt *row, uint32_t strea
     }
     *ret = segment;
     return 0;
+}
+
+/* Finds the interval that offset lies in. An epoch that begins meanwhile begins at the head or
+ * behind it, so up to the head, asked for first, what is found then stays right. 0 or -errno. */
+static int find_interval(struct store_reader *reader, uint32_t stream, uint64_t offset)
+{
+    struct database *d = &reader->database;
+    sqlite3_stmt *row;
+    uint64_t end = offset + 1;
+    int r = database_first(
+        d, SQL_BATCH_LAST,
+        DATABASE_VALUES(batch_key(stream, offset), batch_key(stream, BATCH_OFFSET_MAX)), &row);
+    if (!r) {
+        end =
+            batch_key_offset(sqlite3_column_int64(row, 0)) + (uint64_t)sqlite3_column_int64(row, 1);
+        database_done(row);
+    }
+    reader->interval.first = reader->interval.end = 0;
+    if (r >= 0)
+        r = database_first(d, SQL_EPOCH_AT, DATABASE_VALUES(stream, (int64_t)offset), &row);
+    if (r == DATABASE_NONE) /* evicted and forgotten meanwhile */
+        return result_trace(
+            database_meta_get(d, "epoch", reader->interval.epoch, sizeof(reader->interval.epoch)));
+    if (r)
+        return result_trace(r);
+    uint64_t first = (uint64_t)sqlite3_column_int64(row, 0);
+    const unsigned char *text = sqlite3_column_text(row, 1);
+    snprintf(reader->interval.epoch, sizeof(reader->interval.epoch), "%s",
+             text ? (const char *)text : "");
+    database_done(row);
+    r = database_first(d, SQL_EPOCH_AFTER, DATABASE_VALUES(stream, (int64_t)offset), &row);
+    if (!r) {
+        uint64_t next = (uint64_t)sqlite3_column_int64(row, 0);
+        end = next < end ? next : end;
+        database_done(row);
+    }
+    if (r < 0)
+        return result_trace(r);
+    reader->interval.stream = stream;
+    reader->interval.first = first;
+    reader->interval.end = end;
+    return 0;
+}
+
+static int set_epoch(struct store_reader *reader, struct segment *segment)
+{
+    uint64_t offset = segment->base_offset;
+    bool known = reader->interval.stream == segment->stream && reader->interval.first <= offset &&
+                 offset < reader->interval.end;
+    int r = known ? 0 : find_interval(reader, segment->stream, offset);
+    if (!r)
+        memcpy(segment->epoch, reader->interval.epoch, sizeof(segment->epoch));
+    return result_trace(r);
 }
 
 /* Where reading goes on after a damaged batch that begins at base and ought to end at end. */
@@ -176,10 +241,19 @@ static int read_row(struct store_reader *reader, enum sql_statement which, uint3
         return result_trace(r);
     uint64_t base = batch_key_offset(sqlite3_column_int64(row, 0));
     uint64_t end = base + (uint64_t)sqlite3_column_int64(row, 1);
-    r = end <= offset && end > base ? STORE_READ_END : unpack(reader, row, stream, ret);
+    struct segment *segment = NULL;
+    r = end <= offset && end > base ? STORE_READ_END : unpack(reader, row, stream, &segment);
     database_done(row);
-    return r == STORE_READ_DAMAGED ? skip_damaged(reader, stream, base, end, ret_skip_to)
-                                   : result_trace(r);
+    if (r == STORE_READ_DAMAGED)
+        return skip_damaged(reader, stream, base, end, ret_skip_to);
+    if (!r)
+        r = set_epoch(reader, segment);
+    if (r) {
+        segment_unref(segment);
+        return result_trace(r);
+    }
+    *ret = segment;
+    return 0;
 }
 
 int store_read(struct store_reader *reader, uint32_t stream, uint64_t offset, struct segment **ret,

@@ -6,6 +6,7 @@
  * one thread; it never holds a snapshot between calls, so it never keeps the WAL from being reset.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -15,11 +16,14 @@ struct event;
 
 struct segment {
     atomic_uint references;
-    uint32_t stream;      /* store-internal stream number */
-    uint32_t count;       /* records, >= 1 */
-    uint64_t base_offset; /* of the first record */
-    uint64_t end_bytes;   /* cumulative record bytes of the stream to the end of this segment */
-    struct bytes records; /* encoded records, format at the head of store/batch.c */
+    uint32_t stream;       /* store-internal stream number */
+    char epoch[17];        /* of all its events: a batch never spans two epochs */
+    uint32_t count;        /* records, >= 1 */
+    uint64_t base_offset;  /* of the first record */
+    uint64_t end_bytes;    /* cumulative record bytes of the stream to the end of this segment */
+    struct bytes records;  /* encoded records, format at the head of store/batch.c */
+    bool corrected;        /* what the wall clock was off is known: */
+    int64_t correction_us; /* is added to received times whose quality is "unsynced" */
 };
 
 struct segment *segment_ref(struct segment *segment);   /* returns segment */
@@ -42,8 +46,9 @@ struct segment_iterator {
 void segment_iterator_init(struct segment_iterator *it, const struct segment *segment,
                            uint64_t offset);
 
-/* The next event (slices into the segment) and its offset. 0, SEGMENT_END, or -EBADMSG if the
- * records are damaged (cannot happen for a segment whose CRC was checked, but for a bug). */
+/* The next event (slices into the segment) and its offset; its received time is corrected where
+ * that is known, its quality then CLOCK_CORRECTED. 0, SEGMENT_END, or -EBADMSG if the records are
+ * damaged (cannot happen for a segment whose CRC was checked, but for a bug). */
 enum segment_outcome { SEGMENT_END = 1 };
 int segment_next(struct segment_iterator *it, struct event *ret, uint64_t *ret_offset);
 
@@ -65,6 +70,13 @@ enum store_read_outcome {
 };
 int store_read(struct store_reader *reader, uint32_t stream, uint64_t offset, struct segment **ret,
                uint64_t *ret_skip_to);
+
+/* The first offset of a stream whose event was received, as read, at wall_us (microseconds UTC) or
+ * later; where the clock was set back that may be a while before others received earlier. Looks at
+ * few batches, however long the stream is; see seek.c for what it relies on. 0, STORE_READ_END (no
+ * such event), -errno. */
+int store_read_seek_time(struct store_reader *reader, uint32_t stream, int64_t wall_us,
+                         uint64_t *ret_offset);
 
 /* First and next offset of a stream and its cumulative record bytes, as committed. 0 or -errno; an
  * unknown stream is -ENOENT. For offline tools and status. */

@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 
 enum {
@@ -280,7 +281,11 @@ static int maintain(struct store *store, bool *ret_more)
 {
     *ret_more = false;
     checkpoint_measure(store);
-    int r = checkpoint_step(store, ret_more);
+    epoch_maintain(store);
+    account_update(store);
+    int r = checkpoint_mend(store);
+    if (!r)
+        r = checkpoint_step(store, ret_more);
     if (r || *ret_more)
         return result_trace(r);
     for (unsigned i = 0; i < store->stream_count; i++) {

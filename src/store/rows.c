@@ -11,7 +11,6 @@ enum {
     BATCH_DATA = 9,
     META_KEY_MAX_BYTES = 64,
     META_TEXT_MAX_BYTES = 4096,
-    BOOT_ID_MAX_BYTES = 40,
     LANE_MAX_BYTES = 15,
     CONSUMER_MAX_BYTES = 127,
     ATTRIBUTES_MAX_BYTES = 64 * 1024
@@ -213,8 +212,9 @@ static bool take_keyed(const struct record *record, struct row *ret)
  * of the streams. */
 static bool is_numeric_key(struct slice key)
 {
-    static const char *const keys[] = {"clean",         "run_us", "run",
-                                       "written_bytes", "syncs",  "cursors_lost"};
+    static const char *const keys[] = {"clean",         "run_us",      "run",
+                                       "written_bytes", "syncs",       "cursors_lost",
+                                       "epochs",        "flash_bytes", "budget_credit"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (slice_equal_string(key, keys[i]))
             return true;

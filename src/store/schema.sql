@@ -1,10 +1,12 @@
--- The tables of a sluice store, user_version 2; migration_1.sql leads here from version 1. The format of batches is specified at the head of
--- batch.c; here only what the columns are.
+-- The tables of a sluice store, user_version 2; migration_1.sql leads here from version 1. The
+-- format of batches is specified at the head of batch.c; here only what the columns are.
 
--- epoch: 16 hex digits, made at creation and whenever offsets might repeat.
+-- epoch: 16 hex digits, made at creation and whenever offsets might repeat; epochs: how often that
+-- was; run, machine (a hash) and epoch_filed (the epoch in the file beside the database when this
+-- was written, "" where there was none): see epoch.c.
 -- gateway_id, clean (1 after an orderly end), durability of the last run, run_us (accumulated
--- running time in microseconds, as of the last time it was written), run (number of the start, see
--- identity.c), machine (whose the database is), written_bytes and syncs (see wear.h).
+-- running time in microseconds), written_bytes, flash_bytes and syncs of all runs (see wear.h),
+-- budget_credit (see budget.h); these five as of the last time they were written.
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- next_offset, end_bytes, end_stored: state at the last trim; where there are batches, the last of
@@ -19,7 +21,8 @@ CREATE TABLE stream(
     end_stored INTEGER NOT NULL DEFAULT 0,
     slack INTEGER NOT NULL DEFAULT 0);
 
--- From first_offset on the ids of the stream belong to epoch.
+-- From first_offset on the ids of the stream belong to epoch, until the next row; there is one row
+-- at an offset. Rows that only concern evicted events go when an epoch begins.
 CREATE TABLE epoch(
     stream INTEGER NOT NULL,
     first_offset INTEGER NOT NULL,
@@ -52,7 +55,8 @@ CREATE TABLE "range"(
 
 -- From first_key on (as in table batch), until the next row of the stream, events were received in
 -- boot id of the machine; those whose quality is "unsynced" by a wall clock that was base_us ahead
--- of the monotonic one. correction_us is to be added to their received times; NULL while unknown.
+-- of the monotonic one (NULL: unknown). correction_us is to be added to their received times; NULL
+-- while unknown. See boot.c.
 CREATE TABLE boot(
     first_key INTEGER PRIMARY KEY,
     id TEXT NOT NULL,

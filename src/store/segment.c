@@ -50,6 +50,11 @@ int segment_next(struct segment_iterator *it, struct event *ret, uint64_t *ret_o
     int r = batch_decode(bytes_slice(&it->segment->records), &it->position, &it->received_us, ret);
     if (r)
         return result_trace(r);
+    if (it->segment->corrected && ret->quality == CLOCK_UNSYNCED) {
+        ret->received_us =
+            (int64_t)((uint64_t)ret->received_us + (uint64_t)it->segment->correction_us);
+        ret->quality = CLOCK_CORRECTED;
+    }
     *ret_offset = it->next_offset++;
     return 0;
 }

@@ -32,6 +32,13 @@ INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attribu
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset)
     WHERE consumer = excluded.consumer AND stream = excluded.stream AND lane = excluded.lane;
+-- name: salvage_epoch
+INSERT OR IGNORE INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
+-- Where the epoch of a stream's first batch (?2) is lost, it is taken for the last one known.
+-- name: salvage_epoch_guess
+INSERT INTO epoch(stream, first_offset, epoch) SELECT ?1, 0, value FROM meta
+WHERE key = 'epoch' AND NOT EXISTS(
+    SELECT 1 FROM epoch WHERE stream = ?1 AND first_offset <= ?2);
 -- name: salvage_boot
 INSERT OR IGNORE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
 -- name: salvage_mark
@@ -82,7 +89,15 @@ UPDATE stream SET next_offset = ?2, end_bytes = ?3, end_stored = ?4, slack = ?5 
 -- name: stream_slack
 UPDATE stream SET slack = ?2 WHERE id = ?1;
 -- name: epoch_insert
-INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
+INSERT INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
+-- name: epoch_replace
+DELETE FROM epoch WHERE stream = ?1 AND first_offset >= ?2;
+-- name: epoch_trim
+DELETE FROM epoch WHERE stream = ?1 AND first_offset <
+    (SELECT max(first_offset) FROM epoch WHERE stream = ?1 AND first_offset <= ?2);
+-- name: epoch_at
+SELECT first_offset, epoch FROM epoch WHERE stream = ?1 AND first_offset <= ?2
+ORDER BY first_offset DESC LIMIT 1;
 -- name: epoch_after
 SELECT first_offset FROM epoch WHERE stream = ?1 AND first_offset > ?2
 ORDER BY first_offset LIMIT 1;
@@ -103,14 +118,24 @@ SELECT key, raw_bytes FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC;
 -- name: batch_delete
 DELETE FROM batch WHERE key BETWEEN ?1 AND ?2;
 -- name: batch_read_at
-SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data,
+    (SELECT correction_us FROM boot WHERE first_key BETWEEN batch.key >> 48 << 48 AND batch.key
+     ORDER BY first_key DESC LIMIT 1)
+FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
 -- name: batch_read_after
-SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
+SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data,
+    (SELECT correction_us FROM boot WHERE first_key BETWEEN batch.key >> 48 << 48 AND batch.key
+     ORDER BY first_key DESC LIMIT 1)
+FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 -- name: batch_read_all
 SELECT key, n, t_min, t_max, codec, raw_bytes, end_bytes, end_stored, crc, data FROM batch
 WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
+-- name: batch_time_at
+SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1;
+-- name: batch_time_walk
+SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 -- name: batch_key_after
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
@@ -122,11 +147,18 @@ INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', 
 UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 
 -- name: boot_last
-SELECT id FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
+SELECT id, base_us, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key DESC LIMIT 1;
 -- name: boot_after
-SELECT first_key FROM boot WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
+SELECT first_key, correction_us FROM boot
+WHERE first_key BETWEEN ?1 AND ?2 ORDER BY first_key LIMIT 1;
+-- name: boot_count
+SELECT count(*) FROM boot WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3;
 -- name: boot_insert
-INSERT OR REPLACE INTO boot(first_key, id) VALUES(?1, ?2);
+INSERT OR REPLACE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
+-- name: boot_correct
+UPDATE boot SET correction_us = ?4 - base_us
+WHERE first_key BETWEEN ?1 AND ?2 AND id = ?3 AND base_us IS NOT NULL AND correction_us IS NULL;
 -- name: boot_trim
 DELETE FROM boot WHERE first_key >= ?1 AND first_key <
     (SELECT max(first_key) FROM boot WHERE first_key BETWEEN ?1 AND ?2);

@@ -27,6 +27,7 @@ struct store_config;
 
 enum {
     STORE_PATH_MAX_BYTES = 4096,
+    STORE_EPOCH_BYTES = 17, /* 16 hex digits and a NUL */
     STORE_STREAMS_MAX = 64,
     STORE_RECORD_MAX_BYTES = 280 * 1024 * 1024
 };
@@ -37,6 +38,8 @@ struct store_options {
     const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
+    const char *machine_id;      /* whose the database is; NULL: what the system says */
+    const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
 /* Named outcomes of store_open(): the file is left as it was found. */
@@ -63,14 +66,30 @@ bool store_is_open(const struct store *store);
  * appended and not committed is gone: nobody was told otherwise. */
 struct store *store_free(struct store *store);
 
-const char *store_path(const struct store *store);       /* of the database file */
-const char *store_gateway_id(const struct store *store); /* once open */
+const char *store_path(const struct store *store);        /* of the database file */
+const char *store_gateway_id(const struct store *store);  /* once open */
 uint64_t store_disk_max_bytes(const struct store *store); /* the quota of all files; 0: none */
-const char *store_epoch(const struct store *store);      /* 16 hex digits, once open */
+const char *store_epoch(const struct store *store);       /* 16 hex digits, once open */
+
+/* The epoch as store_epoch() has it, for other threads once they know that the store is open. */
+void store_epoch_now(const struct store *store, char ret[STORE_EPOCH_BYTES]);
+
+/* A new epoch from the head of every stream on, because somebody has seen ids that are still to be
+ * given. Appends a notice to the gateway's own stream, and the next store_commit() that succeeds
+ * begins the epoch in its transaction, whatever else is in it: what is open now, and was shown to
+ * nobody, belongs to the new one. reason: one word, for the notice. 0, also if one is waiting
+ * already; -errno. */
+int store_epoch_begin(struct store *store, const char *reason);
 
 /* The number of a stream, made if it is new. 0 or -errno / STORE_STREAM_LIMIT. */
 enum { STORE_STREAM_LIMIT = 1 };
 int store_stream(struct store *store, const char *name, uint32_t *ret_stream);
+
+/* Tells the store by which clocks the events appended from now on were received: once for each
+ * reading of the clocks, before their events. Costs a comparison, unless the clock was set or
+ * synced since; then batches end here, and the first sync of a boot corrects what was received in
+ * it before (written with the next commit). Nothing else in the store depends on the wall clock. */
+void store_time(struct store *store, const struct clock_stamp *stamp);
 
 /* Adds an event to the open batch of a stream. Copies. Where the stream drops its oldest events,
  * room is made; they go with the next commit. Outcomes: */
@@ -98,6 +117,10 @@ size_t store_open_bytes(const struct store *store);
 /* ★ Writes the open batches and the cursor moves waiting, in one transaction, and syncs. 0: all of
  * it is on disk. -errno: none of it is, and all of it is kept for the next call. */
 int store_commit(struct store *store);
+
+/* How long the next group of events must wait for others at least, so that commit.write_budget is
+ * kept; 0: not at all. Changes with time and after each commit. Not yet open: 0. */
+int64_t store_commit_delay_us(const struct store *store);
 
 /* After a successful commit: the batches it wrote to streams that a feed is attached to, by stream
  * and offset (one per stream; more if it was cut at 1 MiB), each with a reference that goes to the
@@ -127,9 +150,9 @@ int store_maintain(struct store *store, bool *ret_more);
  * has to be closed and opened anew, which sets it aside and salvages it; nothing else mends it. */
 bool store_needs_salvage(struct store *store);
 
-/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has nothing
- * left and nobody waits. Does nothing while events wait for their commit. 0 or -errno (those
- * batches stay as they are). *ret_more: there is more to do. */
+/* Re-packs small batches into larger ones, a block a call: call it when store_maintain() has
+ * nothing left and nobody waits. Does nothing while events wait for their commit. 0 or -errno
+ * (those batches stay as they are). *ret_more: there is more to do. */
 int store_repack(struct store *store, bool *ret_more);
 
 /* Takes over new limits and policies after a reload; config replaces the one of store_new(). */

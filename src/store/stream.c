@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "store/epoch.h"
 #include "store/internal.h"
 
 struct stream *stream_find(struct store *store, uint32_t id)
@@ -214,28 +215,17 @@ int stream_create(struct store *store, const char *name, struct stream **ret)
     return 0;
 }
 
-int stream_epoch_write(struct store *store, const struct stream *stream)
-{
-    sqlite3_stmt *statement;
-    int r = database_statement(&store->database, SQL_EPOCH_INSERT, &statement);
-    if (r)
-        return result_trace(r);
-    sqlite3_bind_int64(statement, 1, stream->id);
-    sqlite3_bind_int64(statement, 2, (int64_t)stream->next_offset);
-    sqlite3_bind_text(statement, 3, store->epoch, -1, SQLITE_STATIC);
-    r = database_step(statement);
-    return r == DATABASE_NONE ? 0 : result_trace(r);
-}
-
 static int create_alone(struct store *store, const char *name, struct stream **ret)
 {
     struct database *d = &store->database;
     unsigned count = store->stream_count;
-    int r = database_run(d, SQL_BEGIN, 0, NULL);
+    int r = checkpoint_mend(store);
+    if (!r)
+        r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = stream_create(store, name, ret);
     if (!r)
-        r = stream_epoch_write(store, *ret);
+        r = epoch_write_stream(store, *ret);
     if (!r)
         r = database_run(d, SQL_COMMIT, 0, NULL);
     if (r) {

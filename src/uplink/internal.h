@@ -42,10 +42,12 @@ struct uplink_range {
     unsigned refusals;     /* in a row */
     uint64_t shown_cursor; /* as last said by range_cursor_show() */
     bool shown_bytes;      /* with its bytes */
+    bool shown_oldest;     /* and the age of the event there, since there is one */
     uint64_t seen_head;    /* the head up to which was looked for something to send */
     uint64_t reads_counted;
     struct {                   /* by lane slot: what the slot's event weighs */
         uint64_t record_bytes; /* of the stream before it */
+        int64_t received_us;
         uint32_t payload_bytes;
     } weights[LANE_SLOTS];
 };
@@ -63,7 +65,8 @@ struct uplink {
     enum uplink_state state;
     struct upstream_target target;
     struct topic_template topic;
-    char source[ID_SOURCE_MAX_BYTES];
+    char source[ID_SOURCE_MAX_BYTES]; /* of the events of source_epoch */
+    char source_epoch[SUPPLY_EPOCH_BYTES];
     char client_id[RANGE_CONSUMER_MAX_BYTES + 128 + 16];
     bool attached;
     struct store_reader *reader;

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -27,7 +29,6 @@ void sender_attach(struct uplink *u)
         r->posted_cursor = r->range->start_offset;
         r->shown_cursor = r->range->start_offset;
     }
-    id_source(u->feed->gateway_id, u->feed->epoch, u->source);
 }
 
 void sender_take_segment(struct uplink *u, unsigned range, struct segment *segment)
@@ -134,6 +135,16 @@ static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
 
 enum send_outcome { SEND_NOTHING = 1, SEND_FULL, SEND_LOST };
 
+/* The CloudEvents source under which an event of epoch goes out, replayed or not. */
+static const char *source_of(struct uplink *u, const char *epoch)
+{
+    if (strcmp(u->source_epoch, epoch) != 0) {
+        snprintf(u->source_epoch, sizeof(u->source_epoch), "%s", epoch);
+        id_source(u->feed->gateway_id, epoch, u->source);
+    }
+    return u->source;
+}
+
 /* Encodes and hands over one event. 0: sent or passed over. */
 static int send_event(struct uplink *u, unsigned index, const struct event *event, uint64_t offset)
 {
@@ -142,7 +153,7 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
                                    .mqtt5 = u->mqtt5,
                                    .topic = &u->topic,
                                    .gateway = u->feed->gateway_id,
-                                   .source = u->source,
+                                   .source = source_of(u, supply_epoch(&r->supply)),
                                    .stream = r->range->stream_name};
     int outcome = envelope_encode(&u->envelope, &rules, event, offset);
     if (outcome == -ENOMEM)
@@ -158,6 +169,7 @@ static int send_event(struct uplink *u, unsigned index, const struct event *even
         return bury(u, r, event, offset, why);
     unsigned slot = lane_sent(&r->lane, offset);
     r->weights[slot].record_bytes = r->supply.event_bytes;
+    r->weights[slot].received_us = event->received_us;
     r->weights[slot].payload_bytes = (uint32_t)event->payload.len;
     int sent = client_send(u->client, &u->envelope, index, slot);
     if (sent == 0) {
@@ -323,19 +335,55 @@ bool sender_post_cursors(struct uplink *u, int64_t now_us, bool force)
     return all;
 }
 
-/* Record bytes of the stream before the cursor: known from the first event on its way, else from a
- * look at what comes next. UINT64_MAX: not known. */
-static uint64_t cursor_bytes(struct uplink *u, struct uplink_range *r)
+/* What stands at the cursor of a range. */
+struct outlook {
+    uint64_t bytes;      /* of the stream before it; UINT64_MAX: not known */
+    bool waiting;        /* an event is not yet acknowledged, and known */
+    int64_t received_us; /* of that */
+};
+
+/* The event at the cursor, or, where that is gone, the next one, is looked up where it is not on
+ * its way. */
+static struct outlook look_up(struct uplink *u, struct uplink_range *r, uint64_t head)
+{
+    const struct event *event;
+    uint64_t offset = r->lane.cursor;
+    int found =
+        u->reader ? supply_get(&r->supply, u->reader, offset, head, &event, &offset) : SUPPLY_NONE;
+    if (found == SUPPLY_GONE)
+        found = supply_get(&r->supply, u->reader, offset, head, &event, &offset);
+    struct outlook outlook = {.bytes = UINT64_MAX};
+    if (found == 0)
+        outlook = (struct outlook){r->supply.event_bytes, true, event->received_us};
+    if (u->state != UPLINK_UP)
+        supply_clear(&r->supply); /* an outage must not cost memory */
+    return outlook;
+}
+
+static struct outlook look_at_cursor(struct uplink *u, struct uplink_range *r)
 {
     if (r->lane.used)
-        return r->weights[r->lane.first].record_bytes;
-    uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes), skip_to;
-    if (r->lane.cursor >= head)
-        return head_of(r) == head ? bytes : UINT64_MAX;
-    const struct event *event;
-    bool found =
-        u->reader && supply_get(&r->supply, u->reader, r->lane.cursor, head, &event, &skip_to) == 0;
-    return found ? r->supply.event_bytes : UINT64_MAX;
+        return (struct outlook){r->weights[r->lane.first].record_bytes, true,
+                                r->weights[r->lane.first].received_us};
+    uint64_t head = head_of(r), bytes = atomic_load(&r->range->head_bytes);
+    if (r->lane.cursor < head)
+        return look_up(u, r, head);
+    return (struct outlook){.bytes = head_of(r) == head ? bytes : UINT64_MAX};
+}
+
+static void show_range(struct uplink *u, struct uplink_range *r)
+{
+    /* While connected, what is not on its way yet is about to be, and comes from memory. */
+    bool soon = u->state == UPLINK_UP && !r->lane.used;
+    bool known = r->shown_bytes && (r->shown_oldest || soon || r->lane.cursor >= head_of(r));
+    if (r->lane.cursor == r->shown_cursor && known)
+        return;
+    struct outlook outlook = look_at_cursor(u, r);
+    range_cursor_show(r->range, r->lane.cursor, outlook.bytes);
+    range_oldest_show(r->range, outlook.waiting ? outlook.received_us : 0);
+    r->shown_cursor = r->lane.cursor;
+    r->shown_bytes = outlook.bytes != UINT64_MAX;
+    r->shown_oldest = outlook.waiting;
 }
 
 void sender_update_metrics(struct uplink *u)
@@ -343,12 +391,7 @@ void sender_update_metrics(struct uplink *u)
     metric_put(u->metrics, METRIC_UPSTREAM_IN_FLIGHT, u->client ? client_in_flight(u->client) : 0);
     for (unsigned i = 0; i < u->count; i++) {
         struct uplink_range *r = &u->ranges[i];
-        if (r->lane.cursor != r->shown_cursor || !r->shown_bytes) {
-            uint64_t bytes = cursor_bytes(u, r);
-            range_cursor_show(r->range, r->lane.cursor, bytes);
-            r->shown_cursor = r->lane.cursor;
-            r->shown_bytes = bytes != UINT64_MAX;
-        }
+        show_range(u, r);
         if (r->supply.reads != r->reads_counted)
             metric_add(u->metrics, METRIC_UPSTREAM_READS, r->supply.reads - r->reads_counted);
         r->reads_counted = r->supply.reads;

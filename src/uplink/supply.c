@@ -1,5 +1,6 @@
 #include "uplink/supply.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "base/result.h"
@@ -153,4 +154,10 @@ int supply_get(struct supply *s, struct store_reader *reader, uint64_t offset, u
         return r;
     *ret = &s->event;
     return 0;
+}
+
+const char *supply_epoch(const struct supply *s)
+{
+    assert(s->current && s->event_offset != UINT64_MAX);
+    return s->current->epoch;
 }

@@ -13,8 +13,9 @@
 #include "store/read.h"
 
 enum {
-    SUPPLY_LIVE_MAX = 128,             /* batches */
-    SUPPLY_LIVE_MAX_BYTES = 256 * 1024 /* bytes of them, but for one batch of any size */
+    SUPPLY_LIVE_MAX = 128,              /* batches */
+    SUPPLY_LIVE_MAX_BYTES = 256 * 1024, /* bytes of them, but for one batch of any size */
+    SUPPLY_EPOCH_BYTES = sizeof(((struct segment *)0)->epoch)
 };
 
 struct supply {
@@ -56,5 +57,8 @@ enum supply_outcome {
 };
 int supply_get(struct supply *s, struct store_reader *reader, uint64_t offset, uint64_t head,
                const struct event **ret, uint64_t *ret_skip_to);
+
+/* The epoch that the event just got belongs to. Lives as long as the event. */
+const char *supply_epoch(const struct supply *s);
 
 #endif

@@ -25,8 +25,8 @@ __attribute__((format(printf, 1, 2))) static bool bad(const char *format, ...)
 }
 
 /* Everything of a stream that can be read, one after the other and as it was appended. */
-static bool read_stream(const struct history *h, struct store_reader *reader, unsigned which,
-                        struct state *state)
+static bool read_stream(const struct history *h, size_t position, struct store_reader *reader,
+                        unsigned which, struct state *state)
 {
     struct store_stream_info info;
     int r = store_read_stream(reader, life_streams[which], &info);
@@ -38,6 +38,7 @@ static bool read_stream(const struct history *h, struct store_reader *reader, un
     state->first[which] = info.first_offset;
     state->next[which] = info.next_offset;
     const struct specimen *events = (const struct specimen *)(const void *)h->events[which].data;
+    bool times_known = h->durability == STORE_DURABILITY_POWER && position >= h->synced_end;
     uint64_t known = h->events[which].len / sizeof(*events), offset = info.first_offset, skip;
     struct segment *segment;
     while (!(r = store_read(reader, info.stream, offset, &segment, &skip))) {
@@ -46,7 +47,8 @@ static bool read_stream(const struct history *h, struct store_reader *reader, un
         uint64_t at;
         segment_iterator_init(&it, segment, offset);
         while ((r = segment_next(&it, &event, &at)) == 0) {
-            if (at != offset || at >= known || !specimen_is(&events[at], &event))
+            if (at != offset || at >= known || !specimen_is(&events[at], &event) ||
+                (times_known && event.quality == CLOCK_UNSYNCED && events[at].boot == h->boot))
                 break;
             offset++;
         }
@@ -145,7 +147,7 @@ static bool check_file(const char *path, struct store_reader *reader)
     return ok;
 }
 
-static bool read_all(const struct history *h, const char *directory, bool thorough,
+static bool read_all(const struct history *h, size_t position, const char *directory, bool thorough,
                      struct state *state)
 {
     struct store_config config;
@@ -154,7 +156,7 @@ static bool read_all(const struct history *h, const char *directory, bool thorou
     struct store_reader *reader = NULL;
     life_config(false, h->durability, &config);
     const struct store_options options = {
-        .data_dir = directory, .config = &config, .clock = &life_clock};
+        .data_dir = directory, .config = &config, .clock = &life_clock, .boot_id = "after"};
     int r = store_new(&options, &store);
     if (!r)
         r = store_open(store, &error);
@@ -166,7 +168,7 @@ static bool read_all(const struct history *h, const char *directory, bool thorou
             ok = bad("reader: %s", error.what);
     }
     for (unsigned i = 0; ok && i < LIFE_STREAMS; i++)
-        ok = read_stream(h, reader, i, state);
+        ok = read_stream(h, position, reader, i, state);
     ok = ok && read_cursors(store, state) && go_on(store, state) &&
          (!thorough || check_file(store_path(store), reader));
     store_reader_close(reader);
@@ -247,7 +249,7 @@ const char *history_judge(const struct history *history, size_t position, const 
 {
     const struct attempt *last;
     *ret = (struct state){.epoch = ""};
-    bool ok = read_all(history, directory, thorough, ret) &&
+    bool ok = read_all(history, position, directory, thorough, ret) &&
               judge_commits(history, position, ret, &last) &&
               judge_identity(history, position, ret, last) &&
               judge_retention(history, position, ret);

@@ -41,6 +41,8 @@ struct attempt {
 
 struct history {
     enum store_durability durability;
+    uint64_t boot;                     /* of this life */
+    size_t synced_end;                 /* from here on its times are known; LIFE_LATER: never */
     struct bytes events[LIFE_STREAMS]; /* struct specimen by offset, as last appended */
     unsigned attempt_count;
     struct attempt attempts[LIFE_ATTEMPTS_MAX];

@@ -27,17 +27,22 @@ struct event specimen_event(const struct specimen *specimen)
         .device = SLICE_LITERAL("boiler"),
         .type = SLICE_LITERAL("test"),
         .payload = slice_make(payload, specimen->bytes),
-        .received_us = INT64_C(1700000000000000) + specimen->serial,
+        .received_us = specimen->wall_us ? specimen->wall_us : SPECIMEN_BASE_US + specimen->serial,
         .time_us = specimen->serial % 2 ? EVENT_NO_TIME : (int64_t)specimen->serial,
-        .quality = CLOCK_SYNCED,
+        .quality = specimen->unsynced ? CLOCK_UNSYNCED : CLOCK_SYNCED,
         .qos = 1};
 }
 
 bool specimen_is(const struct specimen *specimen, const struct event *event)
 {
     struct event expected = specimen_event(specimen);
-    return event->received_us == expected.received_us && event->time_us == expected.time_us &&
-           event->qos == expected.qos && slice_equal(event->topic, expected.topic) &&
+    if (specimen->unsynced && event->quality == CLOCK_CORRECTED) {
+        expected.quality = CLOCK_CORRECTED;
+        expected.received_us = SPECIMEN_BASE_US + specimen->monotonic_us;
+    }
+    return event->received_us == expected.received_us && event->quality == expected.quality &&
+           event->time_us == expected.time_us && event->qos == expected.qos &&
+           slice_equal(event->topic, expected.topic) &&
            slice_equal(event->device, expected.device) && slice_equal(event->type, expected.type) &&
            slice_equal(event->payload, expected.payload);
 }

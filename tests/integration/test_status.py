@@ -1,9 +1,10 @@
 """What the gateway says about itself agrees with what happened to it."""
 
 import json
+import time
 import urllib.request
 
-from sluicetest import case, mqtt, place
+from sluicetest import case, mqtt, place, wait
 from sluicetest.gateway import EXIT_RUNTIME, EXIT_USAGE, Metrics
 
 
@@ -63,6 +64,36 @@ class Status(case.Case):
                          metrics.get("sluice_stream_next_offset", stream="events"))
         self.assertEqual(status["upstreams"]["cloud"]["streams"]["events"]["lag_events"], 0)
         self.assertEqual(status["config"]["file"], str(gateway.config_path))
+
+    def test_lag_is_told_by_age_while_the_upstream_is_away(self):
+        def lag():
+            return gateway.status()["upstreams"]["cloud"]["streams"]["events"]["lag_seconds"]
+
+        broker = self.mosquitto()
+        gateway = self.gateway(upstream=broker.port).start()
+        with mqtt.Client(gateway.port) as client:
+            client.connect()
+            client.publish("a", b"1")
+            gateway.wait_forwarded()
+            wait.until(lambda: lag() == 0, 5, "the lag to close")
+            broker.stop()
+            gateway.wait_metric(lambda m: m.get("sluice_upstream_connected") == 0, 10, "the outage")
+            before = time.time()
+            client.publish("a", b"2")
+            wait.until(lambda: lag() > 0, 5, "the event to lag")
+            first, asked = lag(), time.time()
+            self.assertLessEqual(first, asked - before + 1)
+            client.publish("a", b"3")
+            wait.until(lambda: lag() > first + 0.5, 5, "the lag to grow")
+            self.assertGreaterEqual(lag(), asked - before - 1)
+            oldest = gateway.metric("sluice_range_oldest_unsent_timestamp_seconds",
+                                    upstream="cloud", stream="events")
+            self.assertTrue(before - 1 <= oldest <= asked, oldest)
+            broker.start()
+            gateway.wait_forwarded()
+            wait.until(lambda: lag() == 0, 5, "the lag to close again")
+            self.assertEqual(gateway.metric("sluice_range_oldest_unsent_timestamp_seconds",
+                                            upstream="cloud", stream="events"), 0)
 
     def test_metrics_are_well_formed(self):
         gateway = self.gateway().start()

@@ -22,7 +22,7 @@ static pthread_cond_t changed; /* held or waiting */
 static bool held, held_database;
 static unsigned waiting;
 static atomic_int failure = SQLITE_OK;
-static atomic_ulong syncs, reads;
+static atomic_ulong syncs, reads, writes, failed;
 static atomic_ullong written;
 
 static sqlite3_file *real_of(sqlite3_file *file)
@@ -54,6 +54,7 @@ static int on_write(sqlite3_file *file, const void *data, int n, sqlite3_int64 o
     int code = write_failure();
     if (code != SQLITE_OK)
         return code;
+    atomic_fetch_add(&writes, 1);
     atomic_fetch_add(&written, (unsigned long long)n);
     return real_of(file)->pMethods->xWrite(real_of(file), data, n, offset);
 }
@@ -78,6 +79,7 @@ static int on_sync(sqlite3_file *file, int flags)
     }
     pthread_mutex_unlock(&lock);
     if (atomic_load(&failure) == SQLITE_IOERR_FSYNC) {
+        atomic_fetch_add(&failed, 1);
         errno = EIO; /* the real one sets it, and SQLite asks for it */
         return SQLITE_IOERR_FSYNC;
     }
@@ -253,6 +255,16 @@ unsigned long hold_vfs_syncs(void)
 unsigned long hold_vfs_reads(void)
 {
     return atomic_load(&reads);
+}
+
+unsigned long hold_vfs_failed(void)
+{
+    return atomic_load(&failed);
+}
+
+unsigned long hold_vfs_writes(void)
+{
+    return atomic_load(&writes);
 }
 
 unsigned long long hold_vfs_written(void)

@@ -24,6 +24,8 @@ void hold_vfs_fail(int code);
 
 unsigned long hold_vfs_syncs(void);        /* syncs of write-ahead logs completed with success */
 unsigned long hold_vfs_reads(void);        /* xRead calls on any file */
+unsigned long hold_vfs_failed(void);       /* syncs failed on demand */
+unsigned long hold_vfs_writes(void);       /* xWrite calls on any file that were passed on */
 unsigned long long hold_vfs_written(void); /* bytes written to any file */
 
 #endif

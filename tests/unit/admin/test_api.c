@@ -19,6 +19,7 @@ static struct admin_info running(void)
                                .version = "1.2.3",
                                .gateway_id = "plant7",
                                .epoch = "0123456789abcdef",
+                               .now_us = 1700000100000000,
                                .uptime_us = 61500000,
                                .config_file = "/etc/sluice.json",
                                .config_loaded_us = 0,
@@ -191,6 +192,29 @@ static void test_status_shows_every_row_of_the_table(void **state)
     api_answer_deinit(&answer);
 }
 
+static double lag_seconds(uint64_t oldest_us)
+{
+    metric_put(metric_set_get(METRIC_GROUP_RANGE, "cloud", "events"), METRIC_RANGE_OLDEST_UNSENT,
+               oldest_us);
+    struct api_answer answer = ask(running(), "GET", "/api/v1/status");
+    cJSON *json = body_json(&answer);
+    const cJSON *streams = get(get(get(json, "upstreams"), "cloud"), "streams");
+    double lag = get(get(streams, "events"), "lag_seconds")->valuedouble;
+    cJSON_Delete(json);
+    api_answer_deinit(&answer);
+    return lag;
+}
+
+static void test_lag_is_how_long_the_oldest_event_has_waited(void **state)
+{
+    (void)state;
+    metric_set_get(METRIC_GROUP_UPSTREAM, "cloud", NULL);
+    assert_true(lag_seconds(1700000000000000) == 100);
+    assert_true(lag_seconds(1700000099750000) == 0.25);
+    assert_true(lag_seconds(0) == 0);                /* none waits */
+    assert_true(lag_seconds(1700000200000000) == 0); /* the clock was set back */
+}
+
 static void test_no_two_rows_of_a_group_share_a_field(void **state)
 {
     (void)state;
@@ -238,6 +262,7 @@ int main(void)
         TEST(test_status_tells_the_gateway),
         TEST(test_status_without_an_open_store_has_nulls),
         TEST(test_status_shows_every_row_of_the_table),
+        TEST(test_lag_is_how_long_the_oldest_event_has_waited),
         TEST(test_no_two_rows_of_a_group_share_a_field),
         TEST(test_status_tells_state_and_trouble_of_an_upstream),
         TEST(test_status_keeps_64_bits_exact),

@@ -62,11 +62,6 @@ static void test_every_row_of_the_table_has_a_sample(void **state)
     }
 }
 
-static bool is_gauge(const struct metric_row *row)
-{
-    return row->type == METRIC_GAUGE || row->type == METRIC_SECONDS_GAUGE;
-}
-
 static void test_each_family_is_introduced_once_and_stands_together(void **state)
 {
     (void)state;
@@ -76,7 +71,7 @@ static void test_each_family_is_introduced_once_and_stands_together(void **state
         snprintf(line, sizeof line, "# HELP %s ", metrics_table[m].name);
         assert_int_equal(count(text, line), 1);
         snprintf(line, sizeof line, "# TYPE %s %s\n", metrics_table[m].name,
-                 is_gauge(&metrics_table[m]) ? "gauge" : "counter");
+                 strstr(metrics_table[m].name, "_total") ? "counter" : "gauge");
         assert_int_equal(count(text, line), 1);
         /* All samples of that name follow its TYPE line without another comment between. */
         const char *family = strstr(text, line) + strlen(line);
@@ -106,6 +101,13 @@ static void test_label_values_are_escaped(void **state)
     (void)state;
     metric_put(metric_set_get(METRIC_GROUP_STREAM, "a\"b\\c\nd", NULL), METRIC_STREAM_FULL, 1);
     assert_non_null(strstr(render(), "sluice_stream_full{stream=\"a\\\"b\\\\c\\nd\"} 1\n"));
+}
+
+static void test_fractions_are_kept_in_millionths_and_shown_as_numbers(void **state)
+{
+    (void)state;
+    metric_put(metric_process(), METRIC_STORE_WRITE_AMPLIFICATION, 1250000);
+    assert_non_null(strstr(render(), "\nsluice_store_write_amplification_ratio 1.250000\n"));
 }
 
 static void test_seconds_are_kept_in_microseconds_and_shown_in_seconds(void **state)
@@ -185,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_each_family_is_introduced_once_and_stands_together),
         cmocka_unit_test(test_labels_stand_in_the_order_of_the_group),
         cmocka_unit_test(test_label_values_are_escaped),
+        cmocka_unit_test(test_fractions_are_kept_in_millionths_and_shown_as_numbers),
         cmocka_unit_test(test_seconds_are_kept_in_microseconds_and_shown_in_seconds),
         cmocka_unit_test(test_64_bits_stay_exact),
         cmocka_unit_test(test_the_process_is_described_by_the_usual_names),

@@ -20,7 +20,7 @@ static void test_every_metric_has_a_complete_row(void **state)
         assert_int_equal(strncmp(row->name, "sluice_", 7), 0);
         size_t n = strlen(row->name);
         int total = n > 6 && strcmp(row->name + n - 6, "_total") == 0;
-        bool gauge = row->type == METRIC_GAUGE || row->type == METRIC_SECONDS_GAUGE;
+        int gauge = row->type == METRIC_GAUGE || row->type == METRIC_FRACTION_GAUGE;
         assert_int_equal(total, !gauge); /* Prometheus naming */
     }
 }

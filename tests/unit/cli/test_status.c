@@ -185,7 +185,8 @@ static const char document[] =
     "\"streams\":{\"events\":{\"first_offset\":5,\"next_offset\":9007199254740993,\"bytes\":1536,"
     "\"full\":1}},"
     "\"upstreams\":{\"cloud\":{\"state\":\"up\",\"trouble\":null,\"streams\":{\"events\":"
-    "{\"next_offset\":7,\"lag_events\":6,\"lag_bytes\":100},\"alerts\":{\"next_offset\":0,"
+    "{\"next_offset\":7,\"lag_events\":6,\"lag_bytes\":100,\"lag_seconds\":3725.250000},\"alerts\":"
+    "{\"next_offset\":0,"
     "\"lag_events\":0,\"lag_bytes\":0}}},\"idle\":{\"state\":\"down\",\"trouble\":\"refused\"}}}";
 
 static char printed[8192];
@@ -226,10 +227,10 @@ static void test_status_prints_tables(void **state)
                         "STREAM  FIRST              NEXT   STORED  STATE\n"
                         "events      5  9007199254740993  1.5 KiB  full\n"
                         "\n"
-                        "UPSTREAM  STATE  STREAM  NEXT  LAG  LAG BYTES  TROUBLE\n"
-                        "cloud     up     events     7    6      100 B  \n"
-                        "                 alerts     0    0        0 B  \n"
-                        "idle      down   -          -    -          -  refused\n");
+                        "UPSTREAM  STATE  STREAM  NEXT  LAG  LAG BYTES    LAG TIME  TROUBLE\n"
+                        "cloud     up     events     7    6      100 B  1 h 02 min  \n"
+                        "                 alerts     0    0        0 B         0 s  \n"
+                        "idle      down   -          -    -          -           -  refused\n");
 }
 
 static void test_status_as_json_is_the_document_as_it_came(void **state)

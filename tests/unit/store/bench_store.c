@@ -1,8 +1,9 @@
 /*
  * What the store costs per event: append and commit at 1, 10 and 1000 events a commit, in CPU time
  * and time on the wall, against a bare INSERT of blobs of the same sizes in the same kind of
- * database (an upper bound of what a store on SQLite can do). Prints a table. Arguments: directory
- * on the disk to be measured (default: the current one).
+ * database (an upper bound of what a store on SQLite can do). Then what re-packing saves of a quiet
+ * stream, and costs. Prints a table. Arguments: directory on the disk to be measured (default: the
+ * current one), events of the quiet stream.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -14,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/metrics.h"
 #include "event/event.h"
 #include "hold_vfs.h"
 #include "pack/codec.h"
@@ -108,25 +111,32 @@ static void fail(const char *what, int r)
     exit(1);
 }
 
-static void bench_store(const char *dir, unsigned per_commit, unsigned commits)
+static struct store *open_store(const char *dir, struct store_config *config, uint32_t *ret_stream)
 {
-    struct store_config config;
-    if (config_section_init(&store_section, &config))
+    if (config_section_init(&store_section, config))
         fail("config", 0);
     const struct store_options options = {
-        .data_dir = dir, .config = &config, .clock = &clock_system};
+        .data_dir = dir, .config = config, .clock = &clock_system};
     struct store *store;
     struct error error = ERROR_INIT;
-    uint32_t stream;
     int r = store_new(&options, &store);
     if (!r)
         r = store_open(store, &error);
     if (!r)
-        r = store_stream(store, "events", &stream);
+        r = store_stream(store, "events", ret_stream);
     if (r) {
         error_print(&error, stderr);
         fail("open", r);
     }
+    return store;
+}
+
+static void bench_store(const char *dir, unsigned per_commit, unsigned commits)
+{
+    struct store_config config;
+    uint32_t stream;
+    struct store *store = open_store(dir, &config, &stream);
+    int r = 0;
     struct measure begin = measure_begin();
     for (unsigned i = 0; i < commits && !r; i++) {
         uint64_t offset;
@@ -143,6 +153,78 @@ static void bench_store(const char *dir, unsigned per_commit, unsigned commits)
     measure_print("store, append and commit", begin, per_commit, commits * per_commit);
     store_free(store);
     config_section_deinit(&store_section, &config);
+}
+
+struct repack_cost {
+    double longest, total; /* seconds of wall clock */
+    unsigned long long written;
+};
+
+/* Until nothing is left to do. */
+static void repack(struct store *store, struct repack_cost *cost)
+{
+    bool more = true;
+    for (unsigned long long before = hold_vfs_written(); more; before = hold_vfs_written()) {
+        double begin = seconds(CLOCK_MONOTONIC);
+        int r = store_repack(store, &more);
+        if (r)
+            fail("re-packing", r);
+        double took = seconds(CLOCK_MONOTONIC) - begin;
+        cost->longest = took > cost->longest ? took : cost->longest;
+        cost->total += took;
+        cost->written += hold_vfs_written() - before;
+        for (bool again = true; again;)
+            if ((r = store_maintain(store, &again)))
+                fail("store", r);
+    }
+}
+
+static void show_size(const char *dir, const char *what)
+{
+    char path[700];
+    struct stat st = {.st_size = 0};
+    snprintf(path, sizeof(path), "%s/sluice.db", dir);
+    (void)stat(path, &st);
+    printf("  %-30s %12" PRIu64 " stored bytes, %12lld in the file\n", what,
+           metric_get(metric_set_get(METRIC_GROUP_STREAM, "events", NULL), METRIC_STREAM_BYTES),
+           (long long)st.st_size);
+}
+
+/* A quiet stream, one event a commit: re-packed after commits, or (beside) all the while. */
+static void bench_repack(const char *dir, unsigned commits, bool beside)
+{
+    struct store_config config;
+    uint32_t stream;
+    uint64_t offset;
+    struct store *store = open_store(dir, &config, &stream);
+    struct repack_cost cost = {.longest = 0};
+    unsigned long long before = hold_vfs_written();
+    for (unsigned i = 0; i < commits; i++) {
+        bool more;
+        int r = store_append(store, stream, &events[i % EVENTS], &offset);
+        if (!r)
+            r = store_commit(store);
+        if (!r)
+            r = store_maintain(store, &more);
+        if (r)
+            fail("store", r);
+        if (beside)
+            repack(store, &cost);
+    }
+    unsigned long long all = hold_vfs_written() - before;
+    if (!beside) {
+        store_free(store); /* the log is in the database */
+        show_size(dir, "rows of one event");
+        store = open_store(dir, &config, &stream);
+        repack(store, &cost);
+    }
+    store_free(store);
+    config_section_deinit(&store_section, &config);
+    show_size(dir, beside ? "re-packed beside the commits" : "re-packed afterwards");
+    printf("  %-30s %.0f bytes/event by commits, %.1f by re-packing; a block took %.1f ms at most,"
+           " all of them %.2f s\n",
+           "", (double)(beside ? all - cost.written : all) / commits,
+           (double)cost.written / commits, cost.longest * 1e3, cost.total);
 }
 
 /* The records of a commit, encoded and compressed as the store would; for the bare insert. */
@@ -252,10 +334,19 @@ int main(int argc, char **argv)
     }
     if (pack_codec_available(PACK_ZSTD))
         bench_parts();
+    unsigned quiet = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 5000;
+    printf("re-packing %u events, one a commit\n", quiet);
+    for (unsigned i = 3; i < 5; i++) {
+        snprintf(path, sizeof(path), "%s/store%u", base, i);
+        bench_repack(path, quiet, i == 4);
+    }
     static const char *const leftovers[] = {
-        "store0/sluice.db", "store1/sluice.db", "store2/sluice.db", "store0/lock",
-        "store1/lock",      "store2/lock",      "store0",           "store1",
-        "store2",           "bare0.db",         "bare1.db",         "bare2.db"};
+        "store0/sluice.db", "store1/sluice.db", "store2/sluice.db",
+        "store0/lock",      "store1/lock",      "store2/lock",
+        "store0",           "store1",           "store2",
+        "bare0.db",         "bare1.db",         "bare2.db",
+        "store3/sluice.db", "store4/sluice.db", "store3/lock",
+        "store4/lock",      "store3",           "store4"};
     for (unsigned i = 0; i < sizeof(leftovers) / sizeof(leftovers[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", base, leftovers[i]);
         remove(path);

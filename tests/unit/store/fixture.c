@@ -20,14 +20,12 @@ static int64_t clock_fixture_monotonic(void *data)
 
 static int64_t clock_fixture_wall(void *data)
 {
-    (void)data;
-    return 1700000000000000;
+    return ((struct fixture *)data)->now_us + ((struct fixture *)data)->base_us;
 }
 
 static bool clock_fixture_synced(void *data)
 {
-    (void)data;
-    return true;
+    return !((struct fixture *)data)->unsynced;
 }
 
 int fixture_setup(void **state)
@@ -40,6 +38,8 @@ int fixture_setup(void **state)
     assert_non_null(mkdtemp(f->base));
     snprintf(f->data_dir, sizeof(f->data_dir), "%s/data", f->base);
     f->now_us = 1000000;
+    f->machine_id = "machine of the tests";
+    f->base_us = 1700000000000000 - f->now_us;
     f->clock = (struct clock){clock_fixture_monotonic, clock_fixture_wall, clock_fixture_synced, f};
     assert_int_equal(config_section_init(&store_section, &f->config), 0);
     *state = f;
@@ -89,9 +89,12 @@ void fixture_configure(struct fixture *f, const char *json)
 int fixture_try_open(struct fixture *f, struct error *error)
 {
     assert_null(f->store);
-    const struct store_options options = {
-        .data_dir = f->data_dir, .config = &f->config, .clock = &f->clock,
-        .background_checkpoints = f->background};
+    const struct store_options options = {.data_dir = f->data_dir,
+                                          .config = &f->config,
+                                          .clock = &f->clock,
+                                          .background_checkpoints = f->background,
+                                          .machine_id = f->machine_id,
+                                          .boot_id = f->boot_id};
     assert_int_equal(store_new(&options, &f->store), 0);
     return store_open(f->store, error);
 }
@@ -123,27 +126,34 @@ static void copy_file(const char *from, const char *to)
     close(out);
 }
 
-void fixture_crash(struct fixture *f, const char *name)
+void fixture_copy(const char *from, const char *to, bool identity)
 {
-    char dir[96];
-    snprintf(dir, sizeof(dir), "%s/%s", f->base, name);
-    assert_int_equal(mkdir(dir, 0700), 0);
+    static const char *const files[] = {"sluice.db", "sluice.db-wal", "sluice.db-shm", "sluice.id"};
     /* In a child: closing a descriptor of the database here would drop SQLite's locks. */
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        const char *files[] = {"sluice.db", "sluice.db-wal"};
-        for (unsigned i = 0; i < 2; i++) {
-            char from[128], to[128];
-            snprintf(from, sizeof(from), "%s/%s", f->data_dir, files[i]);
-            snprintf(to, sizeof(to), "%s/%s", dir, files[i]);
-            copy_file(from, to);
+        mkdir(to, 0700);
+        for (unsigned i = 0; i < (identity ? 4 : 3); i++) {
+            char source[160], target[160];
+            snprintf(source, sizeof(source), "%s/%s", from, files[i]);
+            snprintf(target, sizeof(target), "%s/%s", to, files[i]);
+            unlink(target);
+            if (i != 2)
+                copy_file(source, target);
         }
         _exit(0);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+}
+
+void fixture_crash(struct fixture *f, const char *name)
+{
+    char dir[96];
+    snprintf(dir, sizeof(dir), "%s/%s", f->base, name);
+    fixture_copy(f->data_dir, dir, true);
     fixture_close(f);
     snprintf(f->data_dir, sizeof(f->data_dir), "%s", dir);
 }

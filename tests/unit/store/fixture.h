@@ -3,6 +3,7 @@
 /* What the tests of the store share: a data directory of their own, a clock that stands still until
  * it is told otherwise, and events that say which one they are. */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
@@ -19,10 +20,14 @@ struct fixture {
     char base[64];     /* temporary directory */
     char data_dir[96]; /* in it; not made yet */
     struct store_config config;
-    int64_t now_us;     /* monotonic */
-    struct clock clock; /* shows now_us */
+    int64_t now_us;      /* monotonic */
+    int64_t base_us;     /* what the wall clock is ahead of it */
+    bool unsynced;       /* what the wall clock is worth */
+    const char *boot_id; /* NULL: the kernel's */
+    struct clock clock;  /* shows all that */
     struct store *store;
     bool background; /* the stores have a checkpointer */
+    const char *machine_id;
 };
 
 /* cmocka set-up and tear-down; *state is a struct fixture. */
@@ -35,6 +40,9 @@ void fixture_configure(struct fixture *f, const char *json);
 void fixture_open(struct fixture *f);
 int fixture_try_open(struct fixture *f, struct error *error);
 void fixture_close(struct fixture *f); /* orderly */
+/* Copies the database of a data directory, open or not, with its log and, with identity, the file
+ * beside it; the database that was at the other place is gone. */
+void fixture_copy(const char *from, const char *to, bool identity);
 /* What a kill would leave: copies the files of the open store to base/name, which becomes
  * f->data_dir; the store that was open is closed. */
 void fixture_crash(struct fixture *f, const char *name);

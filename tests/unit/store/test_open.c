@@ -86,7 +86,6 @@ static void test_a_new_store_has_a_private_directory_an_identity_and_the_stream_
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM stream WHERE name = 'events'"), 1);
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM stream"), 4);
     assert_int_equal(fixture_sql(path, "SELECT count(*) FROM epoch"), 4);
-    assert_int_equal(fixture_sql(path, "SELECT count(*) FROM boot"), 4);
 }
 
 static void test_identity_outlasts_runs(void **state)

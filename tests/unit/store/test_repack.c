@@ -12,7 +12,11 @@
 
 enum { STEPS_MAX = 20000, KEY_SHIFT = 48, ROW_BYTES = 64, DUMP_MAX_BYTES = 64 * 1024 * 1024 };
 
+/* Thousands of commits: without a sync each, where it does not matter. */
 static const char roomy[] =
+    "{\"commit\": {\"durability\": \"process\"},"
+    " \"streams\": {\"events\": {\"max_bytes\": \"64MiB\", \"max_age\": 0}}}";
+static const char synced[] =
     "{\"streams\": {\"events\": {\"max_bytes\": \"64MiB\", \"max_age\": 0}}}";
 
 static void repack(struct fixture *f)
@@ -61,7 +65,8 @@ static struct store_stream_info info(struct fixture *f)
 /* What the quota counts is what the rows take, for the writer and for readers. */
 static void check_accounts(struct fixture *f)
 {
-    uint64_t taken = (uint64_t)sql(f, "SELECT sum(length(data) + 64) FROM batch");
+    uint64_t taken = (uint64_t)sql(f, "SELECT sum(length(data) + 64) FROM batch WHERE key >> 48 ="
+                                      " (SELECT id FROM stream WHERE name = 'events')");
     assert_int_equal(metric(METRIC_STREAM_BYTES), taken);
     assert_int_equal(info(f).stored_bytes, taken);
 }
@@ -171,6 +176,9 @@ static void test_small_rows_become_blocks_and_every_event_stays_what_it_was(void
     uint32_t stream = fixture_stream(f, "events");
     fill_rich(f, stream, 0, 2000);
     struct bytes before = dump(f, stream);
+    fixture_close(f);
+    fixture_configure(f, synced);
+    fixture_open(f);
     struct store_stream_info was = info(f);
     uint64_t counted = metric(METRIC_STREAM_REPACKED_BATCHES);
     unsigned long syncs = hold_vfs_syncs();
@@ -266,7 +274,8 @@ static void test_quota_is_exact_while_blocks_and_rows_go_and_slack_goes_with_the
     for (uint64_t max; (max = info(f).stored_bytes - 30000) > 64 * 1024; shrunk++) {
         char json[128];
         snprintf(json, sizeof(json),
-                 "{\"streams\": {\"events\": {\"max_bytes\": %llu, \"max_age\": 0}}}",
+                 "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                 "{\"max_bytes\": %llu, \"max_age\": 0}}}",
                  (unsigned long long)max);
         fixture_configure(f, json);
         maintain(f);
@@ -283,7 +292,8 @@ static void test_quota_is_exact_while_blocks_and_rows_go_and_slack_goes_with_the
     }
     assert_true(shrunk > 5);
     /* Everything goes, by age. */
-    fixture_configure(f, "{\"streams\": {\"events\": {\"max_age\": \"10m\"}}}");
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                         "{\"max_age\": \"10m\"}}}");
     for (unsigned i = 0; i < 30; i++) {
         f->now_us += INT64_C(60) * 1000000;
         maintain(f);
@@ -312,7 +322,8 @@ static void test_slack_is_what_the_first_row_lets_see_of_it(void **state)
     check_accounts(f);
     /* Blocks re-packed again, the first of the stream among them: larger ones are allowed now, and
      * a start looks at them again. */
-    fixture_configure(f, "{\"streams\": {\"events\": {\"max_bytes\": 65536, \"max_age\": 0}}}");
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                         "{\"max_bytes\": 65536, \"max_age\": 0}}}");
     fixture_close(f);
     fixture_open(f);
     for (unsigned i = 0; i < 400; i++) {
@@ -394,7 +405,8 @@ static void test_a_damaged_row_ends_a_run_and_is_left_alone(void **state)
 static void test_events_do_not_outstay_max_age_by_more_than_an_eighth(void **state)
 {
     struct fixture *f = *state;
-    fixture_configure(f, "{\"streams\": {\"events\": {\"max_bytes\": \"64MiB\","
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                         "{\"max_bytes\": \"64MiB\","
                          " \"max_age\": \"64m\"}}}");
     fixture_open(f);
     uint32_t stream = fixture_stream(f, "events");
@@ -439,7 +451,8 @@ static void test_a_consumer_in_the_middle_of_a_block_goes_on_there(void **state)
     assert_true(spans(f, 137));
     fixture_expect(f, stream, 137, 137, 1001 - 137);
     /* The block is kept as a whole while the cursor stands in it. */
-    fixture_configure(f, "{\"streams\": {\"events\": {\"max_bytes\": \"64KiB\", \"max_age\": 0}}}");
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                         "{\"max_bytes\": \"64KiB\", \"max_age\": 0}}}");
     maintain(f);
     assert_int_equal(info(f).first_offset, 0);
     store_move_cursor(f->store, feed, 0, 1001);
@@ -454,8 +467,8 @@ static void test_a_consumer_in_the_middle_of_a_block_goes_on_there(void **state)
 static void test_a_stream_full_of_unsent_blocks_takes_what_fits_and_no_more(void **state)
 {
     struct fixture *f = *state;
-    fixture_configure(f,
-                      "{\"streams\": {\"events\": {\"max_bytes\": \"256KiB\", \"max_age\": 0}}}");
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"}, \"streams\": {\"events\": "
+                         "{\"max_bytes\": \"256KiB\", \"max_age\": 0}}}");
     fixture_open(f);
     uint32_t stream = fixture_stream(f, "events");
     struct range_feed *feed = attach(f);
@@ -481,6 +494,36 @@ static void test_a_stream_full_of_unsent_blocks_takes_what_fits_and_no_more(void
     fixture_expect(f, stream, info(f).first_offset, (unsigned)info(f).first_offset,
                    n + 1 - (unsigned)info(f).first_offset);
     store_detach(f->store, feed);
+    range_feed_unref(feed);
+}
+
+static void test_what_is_dropped_takes_its_slack_with_it(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"commit\": {\"durability\": \"process\"},"
+                         " \"streams\": {\"events\": {\"max_bytes\": \"128KiB\", \"max_age\": 0,"
+                         " \"when_full\": \"drop_oldest\"}}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f);
+    for (unsigned i = 0; i < 6000; i++) {
+        fixture_fill(f, stream, i, 1, 60);
+        if (i % 3 == 0)
+            repack(f);
+        if (i % 100 == 0) {
+            maintain(f);
+            check_accounts(f);
+        }
+    }
+    struct store_stream_info is = info(f);
+    assert_in_range(is.first_offset, 3000, 5500);
+    assert_true(is.stored_bytes > 100 * 1024);
+    fixture_expect(f, stream, is.first_offset, (unsigned)is.first_offset,
+                   6000 - (unsigned)is.first_offset);
+    store_detach(f->store, feed);
+    fixture_close(f);
+    fixture_open(f);
+    check_accounts(f);
     range_feed_unref(feed);
 }
 
@@ -549,6 +592,7 @@ int main(void)
         TEST(test_events_do_not_outstay_max_age_by_more_than_an_eighth),
         TEST(test_a_consumer_in_the_middle_of_a_block_goes_on_there),
         TEST(test_a_stream_full_of_unsent_blocks_takes_what_fits_and_no_more),
+        TEST(test_what_is_dropped_takes_its_slack_with_it),
         TEST(test_what_cannot_be_written_stays_as_it_was),
         TEST(test_a_start_looks_at_the_newest_rows_only),
     };

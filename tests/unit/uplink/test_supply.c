@@ -105,6 +105,30 @@ static void assert_gets(struct fixture *f, uint64_t offset)
     assert_true(slice_equal_string(event->payload, payload));
 }
 
+static void test_each_event_comes_with_the_epoch_it_was_stored_in(void **state)
+{
+    struct fixture *f = *state;
+    char epochs[2][STORE_EPOCH_BYTES];
+    struct segment *live[2];
+    for (unsigned i = 0; i < 2; i++) {
+        if (i)
+            assert_int_equal(store_epoch_begin(f->store, "upstream"), 0);
+        live[i] = commit(f, 3);
+        snprintf(epochs[i], sizeof(epochs[i]), "%s", store_epoch(f->store));
+    }
+    assert_string_not_equal(epochs[0], epochs[1]);
+    for (unsigned from_store = 0; from_store < 2; from_store++) {
+        for (uint64_t offset = 0; offset < 6; offset++) {
+            if (!from_store && offset % 3 == 0)
+                supply_push(&f->supply, live[offset / 3], offset);
+            assert_gets(f, offset);
+            assert_string_equal(supply_epoch(&f->supply), epochs[offset / 3]);
+        }
+        assert_int_equal(f->supply.reads, from_store ? 2 : 0);
+        supply_clear(&f->supply);
+    }
+}
+
 static void test_live_batches_are_served_without_reading(void **state)
 {
     struct fixture *f = *state;
@@ -206,6 +230,7 @@ static void test_bytes_before_an_event_rise_from_zero_to_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_each_event_comes_with_the_epoch_it_was_stored_in),
         TEST(test_live_batches_are_served_without_reading),
         TEST(test_what_is_not_in_memory_is_read_and_live_batches_follow),
         TEST(test_behind_a_backlog_no_live_batch_is_kept),

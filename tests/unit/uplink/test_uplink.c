@@ -26,6 +26,7 @@
 #include "uplink/upstream_config.h"
 
 #define DEADLINE_US INT64_C(30000000)
+#define FIRST_US INT64_C(1700000000000000) /* when event 0 was received; the others 1 us apart */
 
 struct fixture {
     char dir[256];
@@ -145,7 +146,7 @@ static void append(struct fixture *f, unsigned n)
                               .device = SLICE_LITERAL("d"),
                               .type = SLICE_LITERAL("x"),
                               .payload = slice_string(payload),
-                              .received_us = 1700000000000000,
+                              .received_us = FIRST_US + (int64_t)f->appended,
                               .time_us = EVENT_NO_TIME,
                               .qos = 1};
         uint64_t offset = UINT64_MAX;
@@ -310,6 +311,52 @@ static void test_the_lag_closes_with_the_last_acknowledgement(void **state)
     stop(f);
     append(f, 7);
     assert_int_equal(lag(f), 7);
+}
+
+static uint64_t oldest(struct fixture *f)
+{
+    return metric_get(f->feed->ranges[0].metrics, METRIC_RANGE_OLDEST_UNSENT);
+}
+
+static void test_the_oldest_event_not_acknowledged_is_told_by_its_time(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_broker_rules rules = ordinary;
+    rules.hold = 10;
+    append(f, 55);
+    start(f, &rules, "\"window\": 20, \"reconnect_min\": \"10ms\"");
+    AWAIT(oldest(f) == FIRST_US + 50); /* the last five wait for five more */
+    append(f, 5);
+    AWAIT(oldest(f) == 0);
+    append(f, 3);
+    AWAIT(oldest(f) == FIRST_US + 60);
+    /* An outage, during which nothing is sent, keeps it; and what it has read, for no longer. */
+    fake_broker_stop(&f->broker);
+    AWAIT(!metric_get(f->metrics, METRIC_UPSTREAM_CONNECTED));
+    append(f, 40);
+    usleep(20000);
+    assert_int_equal(oldest(f), FIRST_US + 60);
+}
+
+static void test_an_event_that_comes_in_an_outage_is_the_oldest_then(void **state)
+{
+    struct fixture *f = *state;
+    start(f, &ordinary, "\"reconnect_min\": \"10ms\"");
+    append(f, 20);
+    await_cursor(f, 20);
+    AWAIT(oldest(f) == 0);
+    fake_broker_stop(&f->broker);
+    AWAIT(!metric_get(f->metrics, METRIC_UPSTREAM_CONNECTED));
+    append(f, 4);
+    AWAIT(oldest(f) == FIRST_US + 20);
+    append(f, 1000);
+    uint64_t reads = metric_get(f->metrics, METRIC_UPSTREAM_READS);
+    for (int i = 0; i < 20; i++) {
+        append(f, 1);
+        usleep(5000);
+    }
+    assert_int_equal(oldest(f), FIRST_US + 20);
+    assert_int_equal(metric_get(f->metrics, METRIC_UPSTREAM_READS), reads); /* read once */
 }
 
 static void test_the_window_is_the_smaller_of_ours_and_receive_maximum(void **state)
@@ -490,6 +537,8 @@ int main(void)
         TEST(test_live_events_are_sent_from_memory),
         TEST(test_the_lag_is_right_in_every_state),
         TEST(test_the_lag_closes_with_the_last_acknowledgement),
+        TEST(test_the_oldest_event_not_acknowledged_is_told_by_its_time),
+        TEST(test_an_event_that_comes_in_an_outage_is_the_oldest_then),
         TEST(test_the_window_is_the_smaller_of_ours_and_receive_maximum),
         TEST(test_lost_connections_cost_at_most_a_window_of_repeats_each),
         TEST(test_a_server_of_3_1_1_is_met_with_3_1_1),
