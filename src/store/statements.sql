@@ -32,6 +32,13 @@ INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attribu
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset)
     WHERE consumer = excluded.consumer AND stream = excluded.stream AND lane = excluded.lane;
+-- name: salvage_epoch
+INSERT OR IGNORE INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
+-- Where the epoch of a stream's first batch (?2) is lost, it is taken for the last one known.
+-- name: salvage_epoch_guess
+INSERT INTO epoch(stream, first_offset, epoch) SELECT ?1, 0, value FROM meta
+WHERE key = 'epoch' AND NOT EXISTS(
+    SELECT 1 FROM epoch WHERE stream = ?1 AND first_offset <= ?2);
 -- name: salvage_boot
 INSERT OR IGNORE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
 -- name: salvage_mark
