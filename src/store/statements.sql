@@ -81,7 +81,8 @@ DELETE FROM meta WHERE key = 'salvaged' OR key LIKE 'damaged:%';
 -- name: stream_insert
 INSERT INTO stream(name) VALUES(?1);
 -- name: stream_next
-SELECT id, name, next_offset, end_bytes, end_stored, slack FROM stream WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, name, next_offset, end_bytes, end_stored, slack FROM stream WHERE id > ?1
+ORDER BY id LIMIT 1;
 -- name: stream_find
 SELECT id, next_offset, end_bytes, end_stored, slack FROM stream WHERE name = ?1;
 -- name: stream_trimmed
@@ -140,7 +141,8 @@ SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
 -- name: range_next
-SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1
+ORDER BY id LIMIT 1;
 -- name: range_insert
 INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', ?3);
 -- name: range_move
