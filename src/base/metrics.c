@@ -31,6 +31,7 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_DEAD_LETTERS] = ROW(PROCESS, COUNTER, "sluice_dead_letters_total", NULL, "dead_letters", "Events given up and kept in $dlq with the reason"),
     [METRIC_CHECKPOINTS] = ROW(PROCESS, COUNTER, "sluice_store_checkpoints_total", NULL, "checkpoints", "WAL checkpoints"),
     [METRIC_CURSOR_COMMITS] = ROW(PROCESS, COUNTER, "sluice_store_cursor_commits_total", NULL, "cursor_commits", "Commits made for cursor moves alone"),
+    [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),
     [METRIC_STORE_WRITTEN_BYTES] = ROW(PROCESS, COUNTER, "sluice_store_written_bytes_total", NULL, "written_bytes", "Bytes the store has handed to the file system, over all runs"),
     [METRIC_STORE_FLASH_BYTES] = ROW(PROCESS, COUNTER, "sluice_store_flash_bytes_total", NULL, "flash_bytes", "Estimate of what that is for the disk: blocks of 4 KiB touched between two syncs, over all runs"),
     [METRIC_STORE_SYNCS] = ROW(PROCESS, COUNTER, "sluice_store_syncs_total", NULL, "syncs", "Syncs of the store's files, over all runs"),
@@ -42,7 +43,6 @@ const struct metric_row metrics_table[METRIC_COUNT] = {
     [METRIC_STORE_WRITE_AMPLIFICATION] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_write_amplification_ratio", NULL, "write_amplification", "Bytes for the disk per byte of records committed, last 24 h; 0: not known"),
     [METRIC_STORE_FLASH_LIFE] = ROW(PROCESS, GAUGE, "sluice_store_flash_life_seconds", NULL, "flash_life_seconds", "Running time until disk.endurance is used up, at the rate of the last 24 h; 0: not known"),
     [METRIC_STORE_COMMIT_DELAY] = ROW(PROCESS, FRACTION_GAUGE, "sluice_store_commit_delay_seconds", NULL, "commit_delay_seconds", "How long events wait for others to share a commit with: commit.max_delay, or more where commit.write_budget asks for it"),
-    [METRIC_STORE_QUARANTINES] = ROW(PROCESS, GAUGE, "sluice_store_quarantines", NULL, "quarantines", "Damaged databases kept aside"),
     [METRIC_INGEST_IN_FLIGHT_BYTES] = ROW(PROCESS, GAUGE, "sluice_ingest_in_flight_bytes", NULL, "in_flight_bytes", "Received and not yet answered"),
 
     [METRIC_CONNECTIONS] = ROW(LISTENER, GAUGE, "sluice_listener_connections", NULL, "connections", "Open connections"),

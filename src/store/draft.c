@@ -184,7 +184,7 @@ int draft_put(struct draft *draft, const struct row *row)
                    MAYBE(row->range.end_offset != UINT64_MAX, row->range.end_offset),
                    {.text = row->range.attributes, .absent = !row->range.attributes.data});
     case ROW_EPOCH:
-        return PUT(draft, SQL_EPOCH_INSERT, NUMBER(row->epoch.stream),
+        return PUT(draft, SQL_SALVAGE_EPOCH, NUMBER(row->epoch.stream),
                    NUMBER(row->epoch.first_offset), TEXT(row->epoch.epoch));
     case ROW_BOOT:
         return PUT(draft, SQL_SALVAGE_BOOT, NUMBER(row->boot.key), TEXT(row->boot.id),

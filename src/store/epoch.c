@@ -3,11 +3,11 @@
  * given to two events. Offsets only rise while the database goes on from what it was; where it may
  * not have, a new epoch begins, so that offsets given again belong to other ids:
  *
+ *   quarantine     the database was damaged and salvaged
  *   unclean        the last run was not power-safe and did not end in order
  *   damaged        where a stream ends had to be guessed
  *   restored       the database is older than the file beside it, or not the file's
  *   cloned         the database was last used on another machine
- *   quarantine     it was damaged, and this one was salvaged from it
  *   identity_lost  the file is gone, so nobody can tell whether the database was restored
  *   or what store_epoch_begin() is told
  *
@@ -103,6 +103,8 @@ static bool restored(const struct store *store, const struct record *record)
 /* Why an id might be given twice; NULL: it cannot. */
 static const char *reason_of(const struct store *store, const struct record *record, bool unclean)
 {
+    if (store->salvaged)
+        return "quarantine";
     bool known = strcmp(record->machine, IDENTITY_UNKNOWN) != 0 &&
                  strcmp(store->machine, IDENTITY_UNKNOWN) != 0;
     if (known && strcmp(record->machine, store->machine) != 0)
@@ -168,7 +170,7 @@ static int begin_now(struct store *store, const char *reason)
     return result_trace(r);
 }
 
-int epoch_open(struct store *store, bool unclean, bool salvaged)
+int epoch_open(struct store *store, bool unclean)
 {
     struct record record;
     store->identity = (struct identity){.epoch = ""};
@@ -183,9 +185,8 @@ int epoch_open(struct store *store, bool unclean, bool salvaged)
     store->run =
         store->identity.run > (uint64_t)record.run ? store->identity.run : (uint64_t)record.run;
     store->run++;
-    const char *reason = salvaged           ? "quarantine"
-                         : store->first_run ? NULL
-                                            : reason_of(store, &record, unclean);
+    const char *reason =
+        store->first_run && !store->salvaged ? NULL : reason_of(store, &record, unclean);
     if (reason || store->first_run)
         r = begin_now(store, reason);
     for (unsigned i = 0; !r && i < store->stream_count; i++)

@@ -10,10 +10,9 @@ struct stream;
 
 /* In the transaction that opens the store, with all streams there: compares what the database, the
  * file and the machine say, begins an epoch where offsets might be given twice, with its notice
- * appended, and counts this start. unclean: the last run may have lost what it acknowledged;
- * salvaged: the database is what was left of a damaged one. 0 or
+ * appended, and counts this start. unclean: the last run may have lost what it acknowledged. 0 or
  * -errno. epoch_opened() when it committed. */
-int epoch_open(struct store *store, bool unclean, bool salvaged);
+int epoch_open(struct store *store, bool unclean);
 void epoch_opened(struct store *store);
 
 /* Notes from where on the ids of a new stream belong to the epoch. In a transaction. 0, -errno. */

@@ -136,9 +136,10 @@ struct store {
     bool sync_lowered;   /* commits are not synced now: an unsynced transaction is under way, or
                             its end could not restore synchronous=FULL */
     bool cursors_lost;   /* a salvage: who has no cursor may have had one */
+    bool salvaged;       /* and that has not been told yet */
     bool needs_salvage;  /* the writer met damage */
     struct quarantine quarantine;
-    bool distrust; /* opening met damage after which an offset might be given twice */
+    bool distrust;       /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];

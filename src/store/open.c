@@ -85,13 +85,12 @@ static int open_identity(struct store *store, bool *ret_unclean)
 static int open_transaction(struct store *store)
 {
     struct database *d = &store->database;
-    bool unclean = false, salvaged = false;
-    char old_epoch[STORE_EPOCH_MAX_BYTES] = "";
-    int r = quarantine_untold(store, &salvaged);
+    bool unclean = false;
+    char old_epoch[STORE_EPOCH_MAX_BYTES];
+    int r = quarantine_untold(store);
     if (!r)
-        r = database_meta_get(d, "epoch", old_epoch, sizeof(old_epoch));
-    if (r >= 0)
         r = open_identity(store, &unclean);
+    memcpy(old_epoch, store->epoch, sizeof(old_epoch));
     if (!r)
         r = stream_load_all(store);
     if (!r)
@@ -105,14 +104,14 @@ static int open_transaction(struct store *store)
     if (!r)
         r = cursor_load_all(store);
     if (!r)
-        r = epoch_open(store, unclean, salvaged);
+        r = epoch_open(store, unclean);
     if (!r)
         r = account_load(store);
     if (!r)
         r = database_meta_put(d, "durability", durability_texts[store->config->commit.durability]);
     if (!r)
         r = database_meta_put_number(d, "clean", 0);
-    if (!r && salvaged)
+    if (!r && store->salvaged)
         r = quarantine_tell(store, old_epoch);
     if (!r)
         r = commit_write(store); /* what opening has to tell */

@@ -36,6 +36,7 @@
 #include "store/internal.h"
 #include "store/notice.h"
 #include "store/range.h"
+#include "store/vfs.h"
 
 #define MARK_MOVED "moved"
 #define MARK_SALVAGED "salvaged"
@@ -201,6 +202,8 @@ static int salvage(struct quarantine *quarantine, const char *directory)
     uint64_t available = free_bytes(data_dir);
     if (available < quarantine->needs_bytes)
         return result_origin(-ENOSPC);
+    vfs_forget(path);
+    vfs_forget(draft);
     int r = salvage_copy(directory, draft, strrchr(directory, '/') + 1, &quarantine->report);
     if (r == -ENOSPC && available < UINT64_MAX)
         quarantine->needs_bytes = available + available / 16 + ROOM_MORE_BYTES;
@@ -287,15 +290,15 @@ bool quarantine_requested(const char *data_dir)
     return exists(data_dir, MARK_REQUEST);
 }
 
-int quarantine_untold(struct store *store, bool *ret)
+int quarantine_untold(struct store *store)
 {
     char name[QUARANTINE_NAME_MAX_BYTES];
     int64_t lost = 0;
     int r = database_meta_get(&store->database, DRAFT_SALVAGED_KEY, name, sizeof(name));
-    *ret = !r;
+    store->salvaged = !r;
     if (r >= 0)
         r = database_meta_get_number(&store->database, CURSORS_LOST_KEY, &lost);
-    store->cursors_lost = *ret || lost;
+    store->cursors_lost = store->salvaged || lost;
     return r < 0 ? result_trace(r) : 0;
 }
 

@@ -39,11 +39,11 @@ int quarantine_finish(struct quarantine *quarantine, struct error *error);
 int quarantine_request(const char *data_dir);
 bool quarantine_requested(const char *data_dir);
 
-/* In the transaction of the opening, once the streams are loaded: whether a salvage has not been
- * told yet, which is also when an epoch has to begin; and telling it (the new epoch, gaps). Then
- * consumers without a cursor begin at the oldest event until the next orderly end, since theirs
- * may be lost. 0, -errno. */
-int quarantine_untold(struct store *store, bool *ret);
+/* In the transaction of the opening. Whether a salvage has not been told yet (store->salvaged):
+ * then an epoch has to begin; and telling the gaps, once the streams are loaded. From then on
+ * consumers without a cursor begin at the oldest event until the next orderly end, since theirs may
+ * be lost. 0, -errno. */
+int quarantine_untold(struct store *store);
 int quarantine_tell(struct store *store, const char *old_epoch);
 
 #endif

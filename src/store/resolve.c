@@ -276,6 +276,9 @@ static int resolve_stream(struct draft *draft, uint32_t stream)
         r = hole(draft, &walk, lost_from, next);
     if (!r && walk.more)
         r = put_gap(draft, stream, walk.more_from, walk.more_to, walk.more);
+    if (!r && walk.rows)
+        r = database_run(&draft->database, SQL_SALVAGE_EPOCH_GUESS,
+                         DATABASE_VALUES(stream, (int64_t)first));
     uint64_t counted = walk.stored_end - walk.stored_before;
     uint64_t slack = walk.rows && counted > walk.stored ? counted - walk.stored : 0;
     if (!r)

@@ -212,9 +212,9 @@ static bool take_keyed(const struct record *record, struct row *ret)
  * of the streams. */
 static bool is_numeric_key(struct slice key)
 {
-    static const char *const keys[] = {"clean",  "run_us",        "run",
-                                       "epochs", "written_bytes", "flash_bytes",
-                                       "syncs",  "budget_credit", "cursors_lost"};
+    static const char *const keys[] = {"clean",         "run_us",      "run",
+                                       "written_bytes", "syncs",       "cursors_lost",
+                                       "epochs",        "flash_bytes", "budget_credit"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (slice_equal_string(key, keys[i]))
             return true;

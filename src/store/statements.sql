@@ -32,6 +32,13 @@ INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attribu
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset)
     WHERE consumer = excluded.consumer AND stream = excluded.stream AND lane = excluded.lane;
+-- name: salvage_epoch
+INSERT OR IGNORE INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
+-- Where the epoch of a stream's first batch (?2) is lost, it is taken for the last one known.
+-- name: salvage_epoch_guess
+INSERT INTO epoch(stream, first_offset, epoch) SELECT ?1, 0, value FROM meta
+WHERE key = 'epoch' AND NOT EXISTS(
+    SELECT 1 FROM epoch WHERE stream = ?1 AND first_offset <= ?2);
 -- name: salvage_boot
 INSERT OR IGNORE INTO boot(first_key, id, base_us, correction_us) VALUES(?1, ?2, ?3, ?4);
 -- name: salvage_mark
@@ -74,7 +81,8 @@ DELETE FROM meta WHERE key = 'salvaged' OR key LIKE 'damaged:%';
 -- name: stream_insert
 INSERT INTO stream(name) VALUES(?1);
 -- name: stream_next
-SELECT id, name, next_offset, end_bytes, end_stored, slack FROM stream WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, name, next_offset, end_bytes, end_stored, slack FROM stream WHERE id > ?1
+ORDER BY id LIMIT 1;
 -- name: stream_find
 SELECT id, next_offset, end_bytes, end_stored, slack FROM stream WHERE name = ?1;
 -- name: stream_trimmed
@@ -133,7 +141,8 @@ SELECT key, n, t_max FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key;
 SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 
 -- name: range_next
-SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1 ORDER BY id LIMIT 1;
+SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1
+ORDER BY id LIMIT 1;
 -- name: range_insert
 INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', ?3);
 -- name: range_move

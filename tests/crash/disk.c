@@ -10,6 +10,7 @@
 
 #include "crash_vfs.h"
 #include "dice.h"
+#include "specimen.h"
 
 enum {
     NO_FILE = -1,
@@ -311,8 +312,11 @@ static void clear_directory(const char *directory)
     for (struct dirent *e; (e = readdir(dir));) {
         char path[4096];
         snprintf(path, sizeof(path), "%s/%s", directory, e->d_name);
-        if (e->d_name[0] != '.' && strcmp(e->d_name, "lock"))
-            must(unlink(path) == 0, path);
+        if (e->d_name[0] == '.' || strcmp(e->d_name, "lock") == 0)
+            continue;
+        if (unlink(path)) /* what a store that salvaged has set aside */
+            specimen_directory_remove(path);
+        must(access(path, F_OK) != 0, path);
     }
     closedir(dir);
 }

@@ -610,6 +610,7 @@ static void draft_begin(struct fixture *f, struct made *m)
     snprintf(m->path, sizeof(m->path), "%s/draft.db", f->data_dir);
     m->report = (struct salvage_report){.streams = 0};
     assert_int_equal(draft_open(&m->draft, m->path, &m->report), 0);
+    assert_int_equal(draft_put_meta(&m->draft, "epoch", "0123456789abcdef"), 0);
 }
 
 static void draft_end(struct made *m)
@@ -677,6 +678,7 @@ static void expect_offsets(struct fixture *f, const char *path, const bool *ther
         struct event event;
         uint64_t at;
         assert_true(segment->base_offset >= offset);
+        assert_string_equal(segment->epoch, "0123456789abcdef");
         segment_iterator_init(&it, segment, 0);
         while (segment_next(&it, &event, &at) == 0) {
             assert_true(at < count && there[at]);
