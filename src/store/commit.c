@@ -240,8 +240,8 @@ static void evict_overdue(struct store *store, struct stream *stream)
 void commit_finish(struct store *store)
 {
     boot_written(store);
-    drop_written(store);
     cursor_written(store);
+    drop_written(store); /* moves cursors over what it dropped, for the next commit to write */
     epoch_committed(store); /* before the batches are handed over, which belong to it */
     store->open_events = store->open_bytes = 0;
     store->open_batches = 0;

@@ -81,6 +81,20 @@ static int open_identity(struct store *store, bool *ret_unclean)
     return 0;
 }
 
+/* Makes the streams of the configuration that are not there yet: the gateway's own or the others.
+ */
+static int create_streams(struct store *store, bool own)
+{
+    for (size_t i = 0; i < store->config->streams.count; i++) {
+        const char *name = store->config->streams.items[i].name;
+        struct stream *ignored;
+        int r = (name[0] == '$') == own ? stream_create(store, name, &ignored) : 0;
+        if (r)
+            return r == STORE_STREAM_LIMIT ? result_origin(-ENOSPC) : result_trace(r);
+    }
+    return 0;
+}
+
 /* Everything that opening reads and writes, in one transaction. */
 static int open_transaction(struct store *store)
 {
@@ -95,12 +109,12 @@ static int open_transaction(struct store *store)
         r = stream_load_all(store);
     if (!r)
         r = boot_open(store);
-    for (size_t i = 0; !r && i < store->config->streams.count; i++) {
-        struct stream *ignored;
-        r = stream_create(store, store->config->streams.items[i].name, &ignored);
-        if (r == STORE_STREAM_LIMIT)
-            r = result_origin(-ENOSPC);
-    }
+    /* The gateway's own first, so that their rows lie before those of the busy streams: SQLite
+     * appends to the right edge of a tree at half the price of its middle. */
+    if (!r)
+        r = create_streams(store, true);
+    if (!r)
+        r = create_streams(store, false);
     if (!r)
         r = cursor_load_all(store);
     if (!r)

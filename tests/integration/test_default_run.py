@@ -50,7 +50,7 @@ class DefaultRun(case.Case):
         result = run([*prefix, gateway.binary, "status", "--json"], env=gateway.env)
         self.assertEqual(result.returncode, 0, result.stderr)
         status = json.loads(result.stdout)
-        self.assertEqual(list(status["streams"]), ["events"])
+        self.assertEqual(sorted(status["streams"]), ["$audit", "$dlq", "$gateway", "events"])
         self.assertEqual(status["streams"]["events"]["appended_events"], 1)
         self.assertEqual(status["upstreams"], {})
         self.assertIsNone(status["config"]["file"])
