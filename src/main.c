@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "cli/audit.h"
 #include "cli/command.h"
+#include "cli/consumers.h"
+#include "cli/forget.h"
 #include "cli/recover.h"
 #include "cli/status.h"
 #include "cli/streams.h"
@@ -156,14 +158,17 @@ static int database_of(const struct gateway_config *config, struct error *error,
 static int run_streams(const struct cli_command *command, int argc, char **argv)
 {
     const char *config = NULL;
-    bool json = false;
+    bool json = false, consumers = false;
     const struct cli_option options[] = {
-        CONFIG_OPTION(&config), {"--json", NULL, CLI_FLAG, &json, NULL, "one JSON object a line"}};
-    struct cli_arguments arguments = {.options = options, .option_count = 2};
+        CONFIG_OPTION(&config),
+        {"--consumers", NULL, CLI_FLAG, &consumers, NULL,
+         "what is to be sent to whom, and the lag"},
+        {"--json", NULL, CLI_FLAG, &json, NULL, "one JSON object a line"}};
+    struct cli_arguments arguments = {.options = options, .option_count = 3};
     int exit_code = read_arguments(&arguments, command, argc, argv);
     char path[GATEWAY_PATH_MAX_BYTES];
     if (exit_code < 0 && (exit_code = find_path(config, database_of, path)) == CLI_OK)
-        exit_code = cli_streams(path, json, stdout);
+        exit_code = consumers ? cli_consumers(path, json, stdout) : cli_streams(path, json, stdout);
     return exit_code;
 }
 
@@ -199,6 +204,21 @@ static int run_recover(const struct cli_command *command, int argc, char **argv)
     return exit_code >= 0 ? exit_code : cli_recover(arguments.positionals[0], check, stdout);
 }
 
+static int run_forget(const struct cli_command *command, int argc, char **argv)
+{
+    const char *config = NULL;
+    const struct cli_option options[] = {CONFIG_OPTION(&config)};
+    struct cli_arguments arguments = {
+        .options = options, .option_count = 1, .positional_min = 1, .positional_max = 2};
+    int exit_code = read_arguments(&arguments, command, argc, argv);
+    char path[GATEWAY_PATH_MAX_BYTES];
+    if (exit_code < 0 && (exit_code = find_path(config, gateway_config_data_dir, path)) == CLI_OK)
+        exit_code =
+            cli_forget(path, arguments.positionals[0],
+                       arguments.positional_count > 1 ? arguments.positionals[1] : NULL, stdout);
+    return exit_code;
+}
+
 static int run_audit(const struct cli_command *command, int argc, char **argv)
 {
     const char *config = NULL;
@@ -230,12 +250,15 @@ static const struct cli_command commands[] = {
     {"check", "[-c FILE]", "check a configuration by the daemon's own loader", run_check},
     {"config", "", "print the reference of all configuration keys with their defaults", run_config},
     {"status", "[-c FILE] [-s SOCKET] [--json]", "show what a running gateway does", run_status},
-    {"streams", "[-c FILE] [--json]", "list the streams of the store", run_streams},
+    {"streams", "[-c FILE] [--consumers] [--json]",
+     "list the streams of the store, or who gets them", run_streams},
     {"tail", "[-c FILE] [-f OFFSET] [-n N] STREAM", "print events of a stream as JSON lines",
      run_tail},
     {"audit", "[-c FILE] [-q]", "print the audit trail and check that nobody changed it",
      run_audit},
     {"recover", "[--check] DATA_DIR", "salvage a damaged store while no gateway runs", run_recover},
+    {"forget", "[-c FILE] UPSTREAM [STREAM]",
+     "give up what is kept for an upstream, while no gateway runs", run_forget},
     {"version", "", "print the version", run_version},
     {"help", "", "print this list", run_help},
 };

@@ -80,7 +80,7 @@ int drop_plan(struct store *store, struct stream *stream, uint64_t bytes)
     return 0;
 }
 
-/* One record for each upstream that had not acknowledged all of it. */
+/* One record for each range that had not been acknowledged up to there. */
 static int append_gaps(struct store *store, struct stream *stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++) {
@@ -88,12 +88,13 @@ static int append_gaps(struct store *store, struct stream *stream)
         uint64_t from = cursor->next > stream->first_offset ? cursor->next : stream->first_offset;
         if (from < stream->drop_noticed)
             from = stream->drop_noticed;
-        if (cursor->stream != stream->id || !cursor_holds(cursor) || from >= stream->drop_to)
+        uint64_t to = cursor->end < stream->drop_to ? cursor->end : stream->drop_to;
+        if (cursor->stream != stream->id || !cursor_holds(cursor) || from >= to)
             continue;
         const struct gap gap = {.stream = stream->name,
                                 .from = from,
-                                .to = stream->drop_to,
-                                .count = stream->drop_to - from,
+                                .to = to,
+                                .count = to - from,
                                 .reason = "drop_oldest",
                                 .upstream = cursor->consumer};
         int r = notice_gap(store, &gap);
@@ -200,12 +201,10 @@ void drop_written(struct store *store)
         struct stream *stream = &store->streams[i];
         if (!stream->drop_to)
             continue;
-        uint64_t first = stream->first_offset, lowest = cursor_lowest(store, stream->id, false);
-        uint64_t unsent = lowest > first ? lowest : first;
-        if (unsent > stream->drop_to)
-            unsent = stream->drop_to;
-        metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, unsent - first);
-        metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, stream->drop_to - unsent);
+        uint64_t first = stream->first_offset;
+        uint64_t unsent = cursor_needed(store, stream->id, first, stream->drop_to);
+        metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, stream->drop_to - first - unsent);
+        metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, unsent);
         stream->first_offset = stream->drop_to;
         stream->stored_bytes = stream->drop_rest_stored;
         stream->slack = stream->drop_rest_slack;

@@ -27,7 +27,6 @@ enum {
     STORE_PAGE_BYTES = 1024,
     STORE_WAL_FRAME_BYTES = STORE_PAGE_BYTES + 24,
     STORE_STREAM_ID_MAX = 0x7FFF,
-    STORE_RANGES_MAX = 256,
     STORE_OPEN_MAX_BYTES = 320 * 1024 * 1024, /* of all open batches together */
     STORE_OPEN_BATCHES_MAX = 1024,            /* follows: two neighbours are over BATCH_CUT_BYTES */
     STORE_EPOCH_MAX_BYTES = STORE_EPOCH_BYTES,
@@ -102,7 +101,8 @@ struct cursor {
     char lane[16];
     uint64_t end;            /* UINT64_MAX: open */
     uint64_t committed;      /* next_offset in the database */
-    uint64_t next;           /* as acknowledged; >= committed */
+    uint64_t next;           /* as acknowledged; >= committed, <= end */
+    bool told;               /* that nobody comes for what it holds */
     struct range_feed *feed; /* attached, or NULL */
     unsigned range;          /* index in feed */
 };
@@ -139,11 +139,13 @@ struct store {
     bool salvaged;       /* and that has not been told yet */
     bool needs_salvage;  /* the writer met damage */
     struct quarantine quarantine;
-    bool distrust;       /* opening met damage after which an offset might be given twice */
+    bool distrust; /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];
     size_t open_events, open_bytes;
+    int64_t range_id;            /* the highest one that was there or given in this run */
+    int64_t absent_due_us;       /* monotonic: when cursor_tell_absent() looks again */
     uint64_t moved_acknowledged; /* sum of the moves waiting */
     int64_t moved_since_us;      /* monotonic time of the first of them */
     struct bytes committed; /* struct segment *, one reference each: what the last commit wrote */
@@ -178,11 +180,26 @@ int cursor_write(struct store *store);    /* in a transaction: the moves waiting
 void cursor_written(struct store *store); /* after it committed */
 /* Whether retention keeps for it what it has not got. */
 bool cursor_holds(const struct cursor *cursor);
+bool cursor_in_lane(const struct cursor *cursor, enum store_lane lane);
+/* Whether all of it is acknowledged, and the next commit deletes it. */
+bool cursor_finished(const struct cursor *cursor);
+struct cursor *cursor_find_live(struct store *store, const char *consumer, uint32_t stream);
+/* Inserts the row of a range, in a transaction or as one. 0, -errno. */
+int cursor_insert(struct store *store, const struct store_range_spec *spec, int64_t *ret_id);
+/* Takes it into memory; there is room. Pointers to others stay as they are. */
+struct cursor *cursor_keep(struct store *store, const struct store_range_spec *spec, int64_t id);
+/* Out of memory, with its move that waits. Pointers to others are void. */
+void cursor_drop(struct store *store, struct cursor *cursor);
+/* How many of the offsets from up to to somebody still needs. */
+uint64_t cursor_needed(const struct store *store, uint32_t stream, uint64_t from, uint64_t to);
 /* The events below offset are gone, and with them bytes record bytes, cumulative. */
 void cursor_skip_to(struct store *store, const struct stream *stream, uint64_t offset,
                     uint64_t bytes);
 /* The lowest offset of a stream that somebody still needs; UINT64_MAX if nobody does. */
 uint64_t cursor_lowest(const struct store *store, uint32_t stream, bool committed);
+
+/* absent.c: says, once, which ranges hold events for a consumer that does not come. */
+void cursor_tell_absent(struct store *store);
 
 /* boot.c */
 /* In the transaction of the opening, once the streams are loaded: takes up this boot where an

@@ -176,6 +176,7 @@ static int open_database(struct store *store)
     if (code != SQLITE_OK)
         log_warn("store", "no checkpoint at start", "path=%s code=%d", store->path, code);
     store->opened_us = clock_monotonic_us(store->clock);
+    store->absent_due_us = 0;
     r = database_run(d, SQL_BEGIN, 0, NULL);
     if (!r)
         r = migrate(store, format);

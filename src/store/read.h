@@ -94,4 +94,30 @@ enum { STORE_STREAM_NAME_MAX_BYTES = 256 };
 int store_read_next_stream(struct store_reader *reader, uint32_t *stream,
                            char name[STORE_STREAM_NAME_MAX_BYTES]);
 
+/* Walks the ranges in order of their ids; *id starts at 0 and is advanced. 0, STORE_READ_END,
+ * -errno. */
+enum { STORE_READ_CONSUMER_BYTES = 128, STORE_READ_LANE_BYTES = 16, STORE_READ_JSON_BYTES = 4097 };
+struct store_range_info {
+    int64_t id;
+    char consumer[STORE_READ_CONSUMER_BYTES];
+    uint32_t stream;
+    char stream_name[STORE_STREAM_NAME_MAX_BYTES]; /* "": there is no such stream */
+    char lane[STORE_READ_LANE_BYTES];              /* as it stands there: "live", "backlog", ... */
+    bool holds;                                    /* against retention */
+    uint64_t next_offset;
+    uint64_t end_offset;                    /* UINT64_MAX: open */
+    char attributes[STORE_READ_JSON_BYTES]; /* JSON text; "": none */
+};
+int store_read_next_range(struct store_reader *reader, int64_t *id, struct store_range_info *ret);
+
+/* What a range is still to get of the stream info tells of, and holds if it does: offsets [from,
+ * to), record bytes to match. Reads two batches; where one is damaged, bytes count from the next.
+ * 0, -errno. */
+struct store_range_lag {
+    uint64_t from, to;
+    uint64_t bytes;
+};
+int store_read_range_lag(struct store_reader *reader, const struct store_stream_info *info,
+                         const struct store_range_info *range, struct store_range_lag *ret);
+
 #endif

@@ -366,8 +366,9 @@ static int name_streams(struct draft *draft)
 static int drop_strays(struct draft *draft)
 {
     static const enum sql_statement strays[] = {SQL_SALVAGE_STRAY_RANGES, SQL_SALVAGE_STRAY_EPOCHS,
-                                                SQL_SALVAGE_STRAY_BOOTS, SQL_SALVAGE_STRAY_MARKS,
-                                                SQL_SALVAGE_TWICE};
+                                                SQL_SALVAGE_STRAY_BOOTS,  SQL_SALVAGE_STRAY_MARKS,
+                                                SQL_SALVAGE_TWICE,        SQL_SALVAGE_BACKLOG,
+                                                SQL_SALVAGE_BACKLOGS,     SQL_SALVAGE_REPLAYS};
     int r = 0;
     for (size_t i = 0; !r && i < sizeof(strays) / sizeof(strays[0]); i++)
         r = database_run(&draft->database, strays[i], 0, NULL);

@@ -282,6 +282,7 @@ static int maintain(struct store *store, bool *ret_more)
     *ret_more = false;
     checkpoint_measure(store);
     epoch_maintain(store);
+    cursor_tell_absent(store);
     account_update(store);
     int r = checkpoint_mend(store);
     if (!r)

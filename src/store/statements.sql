@@ -30,7 +30,8 @@ ON CONFLICT(name) DO NOTHING;
 -- name: salvage_range
 INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attributes)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
-ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset)
+ON CONFLICT(id) DO UPDATE SET next_offset = min(next_offset, excluded.next_offset),
+    end_offset = max(end_offset, excluded.end_offset)
     WHERE consumer = excluded.consumer AND stream = excluded.stream AND lane = excluded.lane;
 -- name: salvage_epoch
 INSERT OR IGNORE INTO epoch(stream, first_offset, epoch) VALUES(?1, ?2, ?3);
@@ -52,6 +53,7 @@ WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT 1;
 -- name: salvage_mentioned
 SELECT max(
     coalesce((SELECT max(next_offset) FROM "range" WHERE stream = ?1 AND next_offset < ?3), 0),
+    coalesce((SELECT max(end_offset) FROM "range" WHERE stream = ?1 AND end_offset < ?3), 0),
     coalesce((SELECT max(first_offset) FROM epoch WHERE stream = ?1 AND first_offset < ?3), 0),
     coalesce((SELECT max(key) - ?2 FROM mark WHERE key BETWEEN ?2 AND ?2 + ?3 - 1), 0),
     coalesce((SELECT max(first_key) - ?2 FROM boot WHERE first_key BETWEEN ?2 AND ?2 + ?3 - 1), 0));
@@ -62,11 +64,27 @@ SELECT min(next_offset) FROM "range" WHERE stream = ?1 AND lane <> 'replay';
 SELECT 1 WHERE EXISTS(SELECT 1 FROM epoch WHERE stream = ?1)
     OR EXISTS(SELECT 1 FROM "range" WHERE stream = ?1);
 -- name: salvage_clamp
-UPDATE "range" SET next_offset = min(next_offset, ?2) WHERE stream = ?1;
+UPDATE "range" SET next_offset = min(next_offset, ?2), end_offset = min(end_offset, ?2)
+WHERE stream = ?1;
 -- name: salvage_twice
 DELETE FROM "range" WHERE lane = 'live' AND EXISTS(
     SELECT 1 FROM "range" AS o WHERE o.consumer = "range".consumer AND o.stream = "range".stream
     AND o.lane = 'live' AND (o.next_offset, o.id) < ("range".next_offset, "range".id));
+-- Rows that were deleted turn up again, and there is a limit to what can be opened. So the backlogs
+-- of a consumer in a stream become one, which may repeat and loses nothing, and of the replays,
+-- which can be asked for again, the youngest stay.
+-- name: salvage_backlog
+UPDATE "range" SET (next_offset, end_offset) = (
+    SELECT min(o.next_offset), max(o.end_offset) FROM "range" AS o
+    WHERE o.consumer = "range".consumer AND o.stream = "range".stream AND o.lane = 'backlog')
+WHERE lane = 'backlog';
+-- name: salvage_backlogs
+DELETE FROM "range" WHERE lane = 'backlog' AND EXISTS(
+    SELECT 1 FROM "range" AS o WHERE o.consumer = "range".consumer AND o.stream = "range".stream
+    AND o.lane = 'backlog' AND o.id < "range".id);
+-- name: salvage_replays
+DELETE FROM "range" WHERE lane = 'replay' AND id NOT IN (
+    SELECT id FROM "range" WHERE lane = 'replay' ORDER BY id DESC LIMIT 32);
 -- name: salvage_stray_ranges
 DELETE FROM "range" WHERE stream NOT IN (SELECT id FROM stream);
 -- name: salvage_stray_epochs
@@ -144,9 +162,20 @@ SELECT key FROM batch WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1;
 SELECT id, consumer, stream, lane, next_offset, end_offset FROM "range" WHERE id > ?1
 ORDER BY id LIMIT 1;
 -- name: range_insert
-INSERT INTO "range"(consumer, stream, lane, next_offset) VALUES(?1, ?2, 'live', ?3);
+INSERT INTO "range"(id, consumer, stream, lane, next_offset, end_offset, attributes)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7);
 -- name: range_move
 UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
+-- name: range_end
+UPDATE "range" SET end_offset = ?2 WHERE id = ?1;
+-- name: range_delete
+DELETE FROM "range" WHERE id = ?1;
+-- name: range_forget
+DELETE FROM "range" WHERE consumer = ?1
+    AND (?2 IS NULL OR stream = (SELECT id FROM stream WHERE name = ?2));
+-- name: range_list
+SELECT r.id, r.consumer, r.stream, s.name, r.lane, r.next_offset, r.end_offset, r.attributes
+FROM "range" AS r LEFT JOIN stream AS s ON s.id = r.stream WHERE r.id > ?1 ORDER BY r.id LIMIT 1;
 
 -- name: boot_last
 SELECT id, base_us, correction_us FROM boot

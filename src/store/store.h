@@ -138,6 +138,55 @@ void store_detach(struct store *store, struct range_feed *feed);
 void store_move_cursor(struct store *store, struct range_feed *feed, unsigned range,
                        uint64_t next_offset);
 
+/* A range by itself: what one consumer is still to get of one stream. Rows of table "range", at
+ * most STORE_RANGES_MAX. Below the lowest of all ranges but replays nothing is kept against
+ * retention. What a drop takes from a range is told by a gap record, but for replays. */
+enum store_lane {
+    STORE_LANE_LIVE,    /* open end, one per consumer and stream; made by store_attach(), too */
+    STORE_LANE_BACKLOG, /* what waited when the live range was moved on */
+    STORE_LANE_REPLAY   /* asked for once more: it takes what is there */
+};
+enum { STORE_RANGES_MAX = 256, STORE_RANGE_ATTRIBUTES_MAX_BYTES = 4096 };
+#define STORE_RANGE_OPEN UINT64_MAX
+
+struct store_range_spec {
+    const char *consumer; /* below 128 bytes, not empty */
+    uint32_t stream;
+    enum store_lane lane;
+    uint64_t next_offset; /* at most the head */
+    uint64_t end_offset;  /* STORE_RANGE_OPEN with live, else above next_offset, at most the head */
+    const char *attributes; /* JSON text, for whoever sends the range; NULL: none */
+};
+
+/* Named outcomes of the calls that make and unmake ranges. */
+enum store_range_outcome {
+    STORE_RANGES_FULL = 1,  /* there are STORE_RANGES_MAX */
+    STORE_RANGE_EMPTY = 2,  /* nothing to be split off */
+    STORE_RANGE_UNKNOWN = 3 /* none of this id, or of this consumer in this stream, (any more) */
+};
+
+/* Makes a range; durable when it returns, by a sync of its own. An id is not given twice while the
+ * store is open. 0, STORE_RANGES_FULL, -EEXIST (a second live range), -EINVAL, -errno. */
+int store_range_add(struct store *store, const struct store_range_spec *spec, int64_t *ret_id);
+
+/* Notes that everything below next_offset was acknowledged to the range. Rides along with the next
+ * commit; forward only, at most to the head and to the end of the range. A range that reaches its
+ * end goes with the commit that moves it there, in the same transaction. An unknown id is ignored:
+ * acknowledgements may still be on their way to a range that is gone. */
+void store_range_move(struct store *store, int64_t id, uint64_t next_offset);
+
+/* Forgets a range and what it holds; durable when it returns. 0, STORE_RANGE_UNKNOWN, -EBUSY (a
+ * feed is attached to it), -errno. */
+int store_range_remove(struct store *store, int64_t id);
+
+/* In one transaction, durable when it returns: moves the live range of the consumer to at (one
+ * beyond the head means the head), and what it had not got below becomes a backlog range; one that
+ * ended just there is made longer instead, so that a link that comes and goes does not use up the
+ * ranges. *ret_id: the backlog range. Whoever sends an attached live range is told by the caller.
+ * 0, STORE_RANGE_EMPTY, STORE_RANGE_UNKNOWN, STORE_RANGES_FULL, -errno. */
+int store_range_split(struct store *store, const char *consumer, uint32_t stream, uint64_t at,
+                      int64_t *ret_id);
+
 /* When moves waiting must be committed even without events: the monotonic time in microseconds, or
  * INT64_MAX if there are none. (10 s after the first one, at once from 10,000 acknowledgements.) */
 int64_t store_cursors_due_us(const struct store *store);
