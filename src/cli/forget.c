@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/table.h"
-#include "store/open.h"
+#include "store/forget.h"
 #include "store/read.h"
 #include "store/salvage.h"
 

@@ -1,4 +1,4 @@
-#include "store/open.h"
+#include "store/forget.h"
 
 #include <errno.h>
 

@@ -138,6 +138,57 @@ static void test_what_was_acknowledged_is_no_gap(void **state)
     detach(f, slow);
 }
 
+/* A backlog loses events as a live range does, as far as it goes; what was sent between the two is
+ * no loss, and a replay takes what is there. */
+static void test_of_ranges_a_backlog_is_told_of_and_a_replay_is_not(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, small);
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    for (unsigned i = 0; i < 100; i += 2)
+        fixture_fill(f, stream, i, 2, 2000);
+    const struct store_range_spec specs[] = {
+        {"late", stream, STORE_LANE_BACKLOG, 4, 8, NULL},
+        {"late", stream, STORE_LANE_LIVE, 10, STORE_RANGE_OPEN, NULL},
+        {"asked", stream, STORE_LANE_REPLAY, 0, 50, NULL}};
+    int64_t ids[3];
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(store_range_add(f->store, &specs[i], &ids[i]), 0);
+    struct metric_set *set = metric_set_get(METRIC_GROUP_STREAM, "events", NULL);
+    uint64_t dropped_before = metric_get(set, METRIC_STREAM_DROPPED_EVENTS);
+    uint64_t evicted_before = metric_get(set, METRIC_STREAM_EVICTED_EVENTS);
+    for (unsigned i = 100; i < 150; i += 2)
+        fixture_fill(f, stream, i, 2, 2000);
+    uint64_t first = first_offset(f), next = 10;
+    assert_in_range(first, 20, 48);
+    struct gap_seen seen[GAPS_MAX];
+    unsigned count = gaps(f, "events", seen), backlogs = 0;
+    for (unsigned i = 0; i < count; i++) {
+        assert_string_equal(seen[i].upstream, "late");
+        assert_int_equal(seen[i].count, seen[i].to - seen[i].from);
+        if (seen[i].from < 8) {
+            backlogs++;
+            assert_int_equal(seen[i].from, 4);
+            assert_int_equal(seen[i].to, 8);
+        } else {
+            assert_int_equal(seen[i].from, next);
+            next = seen[i].to;
+        }
+    }
+    assert_int_equal(backlogs, 1);
+    assert_int_equal(next, first);
+    assert_int_equal(metric_get(set, METRIC_STREAM_DROPPED_EVENTS) - dropped_before,
+                     4 + first - 10);
+    assert_int_equal(metric_get(set, METRIC_STREAM_EVICTED_EVENTS) - evicted_before, 6);
+    /* Nothing is left of the backlog; the replay goes on with what is left. */
+    assert_int_equal(store_commit(f->store), 0);
+    const char *path = store_path(f->store);
+    assert_int_equal(fixture_sql(path, "SELECT count(*) FROM \"range\""), 2);
+    assert_int_equal(fixture_sql(path, "SELECT next_offset FROM \"range\" WHERE lane = 'replay'"),
+                     first);
+}
+
 static void test_nothing_is_dropped_or_told_without_a_commit(void **state)
 {
     struct fixture *f = *state;
@@ -231,6 +282,8 @@ int main(void)
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_was_acknowledged_is_no_gap, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_of_ranges_a_backlog_is_told_of_and_a_replay_is_not,
+                                        fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_dropped_or_told_without_a_commit,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_open_is_not_dropped, fixture_setup,

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "store/open.h"
+#include "store/forget.h"
 
 static void make(struct fixture *f)
 {

@@ -651,16 +651,22 @@ static void put_batch(struct made *m, uint32_t stream, uint64_t base, unsigned c
     batch_free(batch);
 }
 
-static void put_range(struct made *m, int64_t id, const char *consumer, uint64_t next)
+static void put_lane(struct made *m, int64_t id, const char *consumer, const char *lane,
+                     uint64_t next, uint64_t end)
 {
     const struct row row = {.kind = ROW_RANGE,
                             .range = {.id = id,
                                       .consumer = slice_string(consumer),
-                                      .lane = SLICE_LITERAL("live"),
+                                      .lane = slice_string(lane),
                                       .stream = 1,
                                       .next_offset = next,
-                                      .end_offset = UINT64_MAX}};
+                                      .end_offset = end}};
     assert_int_equal(draft_put(&m->draft, &row), 0);
+}
+
+static void put_range(struct made *m, int64_t id, const char *consumer, uint64_t next)
+{
+    put_lane(m, id, consumer, "live", next, UINT64_MAX);
 }
 
 static void expect_offsets(struct fixture *f, const char *path, const bool *there, unsigned count)
@@ -755,6 +761,33 @@ static void test_of_two_cursors_the_lower_counts_and_none_is_beyond_the_end(void
     assert_int_equal(m.report.missing, 20);
 }
 
+static void test_of_two_backlogs_all_between_is_kept_and_the_youngest_replays(void **state)
+{
+    struct made m;
+    draft_begin(*state, &m);
+    put_batch(&m, 1, 10, 10);
+    put_range(&m, 1, "cloud", 18);
+    put_lane(&m, 2, "cloud", "backlog", 11, 13);
+    put_lane(&m, 2, "cloud", "backlog", 12, 15); /* the same row, older or younger */
+    put_lane(&m, 3, "cloud", "backlog", 16, 17);
+    put_lane(&m, 4, "other", "backlog", 14, 30); /* there were events up to 30 */
+    for (unsigned i = 0; i < 300; i++)
+        put_lane(&m, 10 + i, "asked", "replay", 10, 20);
+    draft_end(&m);
+    assert_int_equal(fixture_sql(m.path, "SELECT next_offset * 100 + end_offset FROM \"range\""
+                                         " WHERE consumer = 'cloud' AND lane = 'backlog'"),
+                     1117);
+    assert_int_equal(fixture_sql(m.path, "SELECT count(*) FROM \"range\" WHERE lane = 'backlog'"),
+                     2);
+    assert_int_equal(fixture_sql(m.path, "SELECT end_offset FROM \"range\" WHERE id = 4"), 30);
+    assert_int_equal(fixture_sql(m.path, "SELECT end_offset IS NULL FROM \"range\" WHERE id = 1"),
+                     1);
+    assert_int_equal(fixture_sql(m.path, "SELECT next_offset FROM stream"), 30);
+    assert_int_equal(fixture_sql(m.path, "SELECT count(*) FROM \"range\" WHERE lane = 'replay'"),
+                     32);
+    assert_int_equal(fixture_sql(m.path, "SELECT max(id) FROM \"range\""), 309);
+}
+
 static void test_unsent_events_that_are_missing_at_the_front_are_a_gap(void **state)
 {
     struct made m;
@@ -809,6 +842,7 @@ int main(void)
         TEST(test_a_consumer_whose_cursor_is_lost_begins_at_the_oldest_event),
         TEST(test_overlapping_batches_give_each_offset_once),
         TEST(test_of_two_cursors_the_lower_counts_and_none_is_beyond_the_end),
+        TEST(test_of_two_backlogs_all_between_is_kept_and_the_youngest_replays),
         TEST(test_unsent_events_that_are_missing_at_the_front_are_a_gap),
         TEST(test_of_many_gaps_the_last_are_told_as_one),
     };

@@ -1,5 +1,5 @@
-#ifndef SLUICE_STORE_OPEN_H
-#define SLUICE_STORE_OPEN_H
+#ifndef SLUICE_STORE_FORGET_H
+#define SLUICE_STORE_FORGET_H
 /* Work on a store that no gateway has open, without opening it as one: no epoch begins, nothing is
  * evicted. Whoever calls holds the data directory by salvage_lock() (salvage.h). Blocks on the
  * disk; one thread. */
