@@ -85,6 +85,21 @@ static bool read_cursors(struct store *store, struct state *state)
     return true;
 }
 
+static bool read_backlog(struct store_reader *reader, struct state *state)
+{
+    struct store_range_info range;
+    int64_t id = 0;
+    int r;
+    while (!(r = store_read_next_range(reader, &id, &range))) {
+        if (range.end_offset == UINT64_MAX)
+            continue;
+        if (state->backlog.id)
+            return bad("ranges %lld and %lld", (long long)state->backlog.id, (long long)id);
+        state->backlog = (struct backlog){id, range.next_offset, range.end_offset};
+    }
+    return r == STORE_READ_END ? true : bad("ranges cannot be read (%d)", r);
+}
+
 /* Appending goes on where the stream ended. */
 static bool go_on(struct store *store, const struct state *state)
 {
@@ -191,7 +206,8 @@ static bool read_all(const struct history *h, size_t position, const char *direc
     }
     for (unsigned i = 0; ok && i < LIFE_STREAMS; i++)
         ok = read_stream(h, position, reader, i, state);
-    ok = ok && read_cursors(store, state) && read_gaps(reader, state) && go_on(store, state) &&
+    ok = ok && read_cursors(store, state) && read_backlog(reader, state) &&
+         read_gaps(reader, state) && go_on(store, state) &&
          (!thorough || check_file(store_path(store), reader));
     store_reader_close(reader);
     store_free(store);
@@ -239,6 +255,9 @@ static bool judge_retention(const struct history *h, size_t position, const stru
             return bad("stream %s: begins at %llu, cursor stands at %llu", life_streams[i % 2],
                        (unsigned long long)state->first[i % 2],
                        (unsigned long long)state->cursor[i]);
+    if (state->backlog.id && state->first[0] > state->backlog.next)
+        return bad("stream %s: begins at %llu, the backlog at %llu", life_streams[0],
+                   (unsigned long long)state->first[0], (unsigned long long)state->backlog.next);
     return true;
 }
 
@@ -255,6 +274,11 @@ static bool same_cursors(const uint64_t cursor[LIFE_CURSORS], const struct state
     return same;
 }
 
+static bool same_backlog(const struct backlog *a, const struct backlog *b)
+{
+    return !a->id == !b->id && a->next == b->next && a->end == b->end;
+}
+
 /* All streams and cursors stand where one and the same commit left them: the last acknowledged one
  * or a later one that was begun. */
 static bool judge_commits(const struct history *h, size_t position, const struct state *state,
@@ -266,7 +290,8 @@ static bool judge_commits(const struct history *h, size_t position, const struct
             last = &h->attempts[i];
     const struct attempt *a = h->durability == STORE_DURABILITY_POWER ? last : h->attempts;
     for (; !found && a < h->attempts + h->attempt_count && a->begin <= position; a++)
-        if (!memcmp(a->next, state->next, sizeof(a->next)) && same_cursors(a->cursor, state))
+        if (!memcmp(a->next, state->next, sizeof(a->next)) && same_cursors(a->cursor, state) &&
+            same_backlog(&a->backlog, &state->backlog))
             found = a;
     *ret_last = last;
     if (found)

@@ -15,7 +15,7 @@
 #include "store/read.h"
 #include "store/store.h"
 
-enum { STEPS_SMALL = 50, STEPS_LARGE = 220, EVENTS_MAX = 1 << 20 };
+enum { STEPS_SMALL = 50, STEPS_LARGE = 220 };
 
 const char *const life_streams[LIFE_STREAMS] = {"events", "small", "bulk", "late"};
 const char *const life_consumers[2] = {"cloud", "archive"};
@@ -34,6 +34,7 @@ struct life {
     uint64_t next[LIFE_STREAMS];      /* as acknowledged */
     uint64_t open_next[LIFE_STREAMS]; /* as appended */
     uint64_t cursor[LIFE_CURSORS];
+    struct backlog backlog;
     bool late; /* its stream was made */
     bool failed;
     size_t epoch_begin; /* where an epoch was asked for that no commit has begun yet; 0: none */
@@ -82,66 +83,6 @@ static void must(bool ok, const char *what)
         return;
     fprintf(stderr, "life: %s\n", what);
     exit(99);
-}
-
-struct history *history_new(void)
-{
-    struct history *history = calloc(1, sizeof(*history));
-    must(history != NULL, "memory");
-    for (unsigned i = 0; i < LIFE_STREAMS; i++)
-        history->events[i] = (struct bytes)BYTES_INIT(EVENTS_MAX * sizeof(struct specimen));
-    return history;
-}
-
-struct history *history_free(struct history *history)
-{
-    if (!history)
-        return NULL;
-    for (unsigned i = 0; i < LIFE_STREAMS; i++)
-        bytes_deinit(&history->events[i]);
-    free(history);
-    return NULL;
-}
-
-/* Of the attempts so far those stay that the image may be of. */
-static void keep_attempts(struct history *history, size_t position)
-{
-    unsigned from = 0, kept = 0;
-    for (unsigned i = 0; i < history->attempt_count; i++)
-        if (history->attempts[i].acknowledged && history->attempts[i].end <= position)
-            from = i;
-    if (history->durability == STORE_DURABILITY_PROCESS)
-        from = 0;
-    for (unsigned i = from; i < history->attempt_count; i++) {
-        if (history->attempts[i].begin > position)
-            break;
-        history->attempts[kept] = history->attempts[i];
-        history->attempts[kept].begin = history->attempts[kept].end = 0;
-        history->attempts[kept].acknowledged = kept == 0;
-        kept++;
-    }
-    history->attempt_count = kept;
-}
-
-void history_begin(struct history *history, enum store_durability durability, size_t position,
-                   const struct state *state)
-{
-    keep_attempts(history, position);
-    history->durability = durability;
-    history->step_count = history->opening_count = 0;
-    struct attempt *first = &history->attempts[history->attempt_count];
-    *first = (struct attempt){.acknowledged = true, .end = history->attempt_count ? LIFE_LATER : 0};
-    history->attempt_count++;
-    memcpy(first->next, state->next, sizeof(first->next));
-    memcpy(first->cursor, state->cursor, sizeof(first->cursor));
-    for (unsigned i = 0; i < LIFE_STREAMS; i++)
-        history->events[i].len = state->next[i] * sizeof(struct specimen);
-    if (state->epoch[0] && durability == STORE_DURABILITY_POWER) {
-        memcpy(history->openings[0].epoch, state->epoch, sizeof(state->epoch));
-        memcpy(history->openings[0].gateway_id, state->gateway_id, sizeof(state->gateway_id));
-        history->openings[0].end = 0;
-        history->opening_count = 1;
-    }
 }
 
 void life_config(bool large, enum store_durability durability, struct store_config *ret)
@@ -249,6 +190,7 @@ static struct attempt *attempt_begin(struct life *life, const uint64_t next[LIFE
     *attempt = (struct attempt){.begin = crash_vfs_position()};
     memcpy(attempt->next, next, sizeof(attempt->next));
     memcpy(attempt->cursor, life->cursor, sizeof(attempt->cursor));
+    attempt->backlog = life->backlog;
     return attempt;
 }
 
@@ -375,6 +317,38 @@ static void move_cursor(struct life *life)
     store_move_cursor(life->store, life->feeds[feed], stream, life->cursor[cursor]);
 }
 
+static void move_backlog(struct life *life)
+{
+    struct backlog *backlog = &life->backlog;
+    if (!backlog->id)
+        return;
+    backlog->next += 1 + dice_below(&life->dice, backlog->end - backlog->next);
+    store_range_move(life->store, backlog->id, backlog->next);
+    if (backlog->next == backlog->end)
+        *backlog = (struct backlog){.id = 0};
+}
+
+/* The live range goes on elsewhere, and what it leaves becomes a backlog, or lengthens the one that
+ * is there. A commit of what else waits goes before. */
+static void split(struct life *life)
+{
+    commit(life, false);
+    uint64_t from = life->cursor[LIFE_SPLIT], ahead = life->next[0] - from;
+    if (!ahead || (life->backlog.id && life->backlog.end != from))
+        return;
+    uint32_t stream;
+    uint64_t at = from + 1 + dice_below(&life->dice, ahead);
+    must(store_stream(life->store, life_streams[0], &stream) == 0, "stream");
+    if (!life->backlog.id)
+        life->backlog.next = from;
+    life->backlog.end = life->cursor[LIFE_SPLIT] = at;
+    struct attempt *attempt = attempt_begin(life, life->next);
+    int r = store_range_split(life->store, life_consumers[1], stream, at, &life->backlog.id);
+    must(r == 0, "split");
+    attempt->backlog.id = life->backlog.id;
+    attempt_end(life, attempt);
+}
+
 static void maintain(struct life *life)
 {
     bool more = true;
@@ -423,6 +397,7 @@ static void step(struct life *life)
     now_us += (int64_t)dice_below(d, 60) * 1000000;
     if (fate < 6) {
         move_cursor(life);
+        move_backlog(life);
         if (dice_one_in(d, 3))
             commit(life, false);
     } else if (fate < 14) {
@@ -441,6 +416,8 @@ static void step(struct life *life)
         trickle(life);
     } else if (fate < 25) {
         flood(life);
+    } else if (fate < 30) {
+        split(life);
     } else {
         unsigned streams = 1 + (unsigned)dice_below(d, 3);
         for (unsigned i = 0; i < streams; i++) {
@@ -473,6 +450,7 @@ void life_run(const struct life_options *options, const char *directory, struct 
     memcpy(life.next, begin->next, sizeof(life.next));
     memcpy(life.open_next, begin->next, sizeof(life.next));
     memcpy(life.cursor, begin->cursor, sizeof(life.cursor));
+    life.backlog = begin->backlog;
     life_config(options->large, options->durability, &life.config);
     crash_vfs_begin(directory, &options->disk, options->seed, log);
     live_open(&life);

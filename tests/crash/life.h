@@ -16,6 +16,7 @@
 enum {
     LIFE_STREAMS = 4,
     LIFE_CURSORS = 3,  /* of two consumers over the first two streams */
+    LIFE_SPLIT = 2,    /* this cursor, the second consumer's, is split */
     LIFE_DROPPING = 1, /* this stream drops its oldest events; the first consumer's alone */
     LIFE_ATTEMPTS_MAX = 2048,
     LIFE_STEPS_MAX = 4096,
@@ -24,20 +25,28 @@ enum {
 };
 #define LIFE_LATER SIZE_MAX /* end of an attempt that counts as soon as the store has opened */
 
+/* The backlog range of the second consumer in the first stream; all 0: there is none. */
+struct backlog {
+    int64_t id;
+    uint64_t next, end;
+};
+
 /* What can be seen of a store. */
 struct state {
     uint64_t first[LIFE_STREAMS], next[LIFE_STREAMS];
     uint64_t cursor[LIFE_CURSORS];
+    struct backlog backlog;
     char epoch[17];
     char gateway_id[128];
 };
 
-/* A commit. Lines of the log: begun at begin; if acknowledged, over before end. */
+/* A commit, or a split. Lines of the log: begun at begin; if acknowledged, over before end. */
 struct attempt {
     size_t begin, end;
     bool acknowledged;
     uint64_t next[LIFE_STREAMS];
     uint64_t cursor[LIFE_CURSORS];
+    struct backlog backlog;
 };
 
 struct history {
