@@ -296,14 +296,16 @@ static bool judge_commits(const struct history *h, size_t position, const struct
     *ret_last = last;
     if (found)
         return true;
-    const unsigned long long x[] = {
-        state->next[0],   state->next[1],   state->next[2],  state->next[3], state->cursor[0],
-        state->cursor[1], state->cursor[2], last->next[0],   last->next[1],  last->next[2],
-        last->next[3],    last->cursor[0],  last->cursor[1], last->cursor[2]};
+    const unsigned long long x[] = {state->next[0],     state->next[1],     state->next[2],
+                                    state->next[3],     state->cursor[0],   state->cursor[1],
+                                    state->cursor[2],   last->next[0],      last->next[1],
+                                    last->next[2],      last->next[3],      last->cursor[0],
+                                    last->cursor[1],    last->cursor[2],    state->backlog.next,
+                                    state->backlog.end, last->backlog.next, last->backlog.end};
     return bad("streams end at %llu %llu %llu %llu, cursors at %llu %llu %llu; acknowledged were"
-               " %llu %llu %llu %llu, %llu %llu %llu",
+               " %llu %llu %llu %llu, %llu %llu %llu; the backlog is %llu-%llu, was %llu-%llu",
                x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], x[10], x[11], x[12],
-               x[13]);
+               x[13], x[14], x[15], x[16], x[17]);
 }
 
 const char *history_judge(const struct history *history, size_t position, const char *directory,
