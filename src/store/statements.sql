@@ -170,9 +170,6 @@ UPDATE "range" SET next_offset = ?2 WHERE id = ?1;
 UPDATE "range" SET end_offset = ?2 WHERE id = ?1;
 -- name: range_delete
 DELETE FROM "range" WHERE id = ?1;
--- name: range_forget
-DELETE FROM "range" WHERE consumer = ?1
-    AND (?2 IS NULL OR stream = (SELECT id FROM stream WHERE name = ?2));
 -- name: range_list
 SELECT r.id, r.consumer, r.stream, s.name, r.lane, r.next_offset, r.end_offset, r.attributes
 FROM "range" AS r LEFT JOIN stream AS s ON s.id = r.stream WHERE r.id > ?1 ORDER BY r.id LIMIT 1;
