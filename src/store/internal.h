@@ -144,8 +144,10 @@ struct store {
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];
     size_t open_events, open_bytes;
-    int64_t range_id;            /* the highest one that was there or given in this run */
-    int64_t absent_due_us;       /* monotonic: when cursor_tell_absent() looks again */
+    int64_t range_id;      /* the highest one that was there or given in this run */
+    int64_t absent_due_us; /* monotonic: when cursor_tell_absent() looks again */
+    int64_t cursor_interval_us;
+    bool cursors_ride;           /* the commit under way takes the moves waiting */
     uint64_t moved_acknowledged; /* sum of the moves waiting */
     int64_t moved_since_us;      /* monotonic time of the first of them */
     struct bytes committed; /* struct segment *, one reference each: what the last commit wrote */
@@ -176,8 +178,9 @@ void stream_show(const struct stream *stream);          /* gauges */
 /* cursor.c */
 int cursor_load_all(struct store *store);
 bool cursor_waiting(const struct store *store);
-int cursor_write(struct store *store);    /* in a transaction: the moves waiting */
-void cursor_written(struct store *store); /* after it committed */
+bool cursor_ride(const struct store *store); /* whether they go with the commit being written */
+int cursor_write(struct store *store);       /* in a transaction: the moves waiting */
+void cursor_written(struct store *store);    /* after it committed */
 /* Whether retention keeps for it what it has not got. */
 bool cursor_holds(const struct cursor *cursor);
 bool cursor_in_lane(const struct cursor *cursor, enum store_lane lane);

@@ -38,7 +38,10 @@ struct store_options {
     const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
-    const char *machine_id;      /* whose the database is; NULL: what the system says */
+    /* Cursor moves ride along with a commit of events only when the first of them is so old, or
+     * there are a thousand acknowledgements, or retention waits for them. 0: with every commit. */
+    int64_t cursor_interval_us;
+    const char *machine_id; /* whose the database is; NULL: what the system says */
     const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
@@ -134,7 +137,8 @@ int store_attach(struct store *store, struct range_feed *feed);
 void store_detach(struct store *store, struct range_feed *feed);
 
 /* Notes that everything below next_offset was acknowledged to range number range of feed. Rides
- * along with the next commit. Moves backwards are ignored. */
+ * along with the next commit, or one soon after (store_options.cursor_interval_us). Moves backwards
+ * are ignored. */
 void store_move_cursor(struct store *store, struct range_feed *feed, unsigned range,
                        uint64_t next_offset);
 
@@ -169,10 +173,10 @@ enum store_range_outcome {
  * store is open. 0, STORE_RANGES_FULL, -EEXIST (a second live range), -EINVAL, -errno. */
 int store_range_add(struct store *store, const struct store_range_spec *spec, int64_t *ret_id);
 
-/* Notes that everything below next_offset was acknowledged to the range. Rides along with the next
- * commit; forward only, at most to the head and to the end of the range. A range that reaches its
- * end goes with the commit that moves it there, in the same transaction. An unknown id is ignored:
- * acknowledgements may still be on their way to a range that is gone. */
+/* Notes that everything below next_offset was acknowledged to the range. Written as the moves of
+ * store_move_cursor() are; forward only, at most to the head and to the end of the range. A range
+ * that reaches its end goes with the commit that moves it there, in the same transaction. An
+ * unknown id is ignored: acknowledgements may still be on their way to a range that is gone. */
 void store_range_move(struct store *store, int64_t id, uint64_t next_offset);
 
 /* Forgets a range and what it holds; durable when it returns. 0, STORE_RANGE_UNKNOWN, -EBUSY (a
