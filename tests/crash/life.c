@@ -199,7 +199,9 @@ static void attempt_end(struct life *life, struct attempt *attempt)
     attempt->acknowledged = true;
     attempt->end = crash_vfs_position();
     memcpy(life->next, attempt->next, sizeof(life->next));
-    if (life->synced && life->history->synced_end == LIFE_LATER)
+    /* Not at an end that leaves out what is open: the sync may have come with that. */
+    bool all = memcmp(attempt->next, life->open_next, sizeof(life->open_next)) == 0;
+    if (life->synced && all && life->history->synced_end == LIFE_LATER)
         life->history->synced_end = attempt->end;
 }
 
