@@ -349,11 +349,15 @@ static void pipeline_commit(struct pipeline *p, int64_t now_us)
 }
 
 /* A stream is full in the middle of a batch: what was judged goes on to its commit and its
- * answers, the rest waits. */
+ * answers, the rest waits. Room may be had by maintenance alone, which nothing else may bring about
+ * now; asked for once a second, since it is no reason to go round without a pause. */
 static void pipeline_hold(struct pipeline *p, struct ingest_batch *batch, int64_t now_us)
 {
     struct ingest_batch *rest = NULL;
-    p->retry_us = now_us + RETRY_US;
+    if (p->state != PIPELINE_FULL || now_us >= p->retry_us) {
+        p->retry_us = now_us + RETRY_US;
+        p->maintain = true;
+    }
     pipeline_set_state(p, PIPELINE_FULL);
     if (p->position == 0 || ingest_batch_split(batch, p->position, &rest))
         return; /* without memory to split it, all of it waits */
@@ -464,6 +468,8 @@ static void pipeline_maintain(struct pipeline *p)
         log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
         p->maintain = false;
     }
+    if (p->state == PIPELINE_FULL) /* perhaps there is room now */
+        pipeline_work(p);
 }
 
 static void pipeline_look_for_damage(struct pipeline *p)
