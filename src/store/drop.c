@@ -10,6 +10,7 @@
 #include "store/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/metrics.h"
 #include "base/result.h"
@@ -80,7 +81,58 @@ int drop_plan(struct store *store, struct stream *stream, uint64_t bytes)
     return 0;
 }
 
-/* One record for each upstream that had not acknowledged all of it. */
+/* The epoch of the event at offset, and where the next one begins. */
+static int find_epoch(struct store *store, const struct stream *stream, uint64_t offset,
+                      char epoch[STORE_EPOCH_MAX_BYTES], uint64_t *ret_end)
+{
+    sqlite3_stmt *row;
+    snprintf(epoch, STORE_EPOCH_MAX_BYTES, "%s", store->epoch);
+    *ret_end = UINT64_MAX;
+    int r = database_first(&store->database, SQL_EPOCH_AT,
+                           DATABASE_VALUES(stream->id, (int64_t)offset), &row);
+    if (!r) {
+        const unsigned char *text = sqlite3_column_text(row, 1);
+        snprintf(epoch, STORE_EPOCH_MAX_BYTES, "%s", text ? (const char *)text : "");
+        database_done(row);
+    }
+    if (r >= 0)
+        r = database_first(&store->database, SQL_EPOCH_AFTER,
+                           DATABASE_VALUES(stream->id, (int64_t)offset), &row);
+    if (!r) {
+        *ret_end = (uint64_t)sqlite3_column_int64(row, 0);
+        database_done(row);
+    }
+    return r < 0 ? result_trace(r) : 0;
+}
+
+/* One record for each epoch, since the ids of the events belong to it. */
+static int append_gap(struct store *store, const struct stream *stream, const char *upstream,
+                      uint64_t from)
+{
+    while (from < stream->drop_to) {
+        char epoch[STORE_EPOCH_MAX_BYTES];
+        uint64_t end;
+        int r = find_epoch(store, stream, from, epoch, &end);
+        if (r)
+            return result_trace(r);
+        if (end > stream->drop_to)
+            end = stream->drop_to;
+        const struct gap gap = {.stream = stream->name,
+                                .from = from,
+                                .to = end,
+                                .count = end - from,
+                                .reason = "drop_oldest",
+                                .upstream = upstream,
+                                .epoch = epoch};
+        r = notice_gap(store, &gap);
+        if (r)
+            return result_trace(r);
+        from = end;
+    }
+    return 0;
+}
+
+/* For each upstream that had not acknowledged all of it. */
 static int append_gaps(struct store *store, struct stream *stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++) {
@@ -90,13 +142,7 @@ static int append_gaps(struct store *store, struct stream *stream)
             from = stream->drop_noticed;
         if (cursor->stream != stream->id || !cursor_holds(cursor) || from >= stream->drop_to)
             continue;
-        const struct gap gap = {.stream = stream->name,
-                                .from = from,
-                                .to = stream->drop_to,
-                                .count = stream->drop_to - from,
-                                .reason = "drop_oldest",
-                                .upstream = cursor->consumer};
-        int r = notice_gap(store, &gap);
+        int r = append_gap(store, stream, cursor->consumer, from);
         if (r)
             return result_trace(r);
     }

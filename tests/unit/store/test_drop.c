@@ -13,7 +13,7 @@ enum { GAPS_MAX = 128 };
 
 struct gap_seen {
     unsigned long long from, to, count;
-    char upstream[16], reason[16];
+    char upstream[16], reason[16], epoch[24];
 };
 
 /* All gap records in "$gateway" about stream; how many. */
@@ -38,8 +38,10 @@ static unsigned gaps(struct fixture *f, const char *stream, struct gap_seen *ret
             if (!slice_equal_string(event.type, "sluice.gap") ||
                 sscanf(text,
                        "{\"stream\":\"%31[^\"]\",\"from\":%llu,\"to\":%llu,\"count\":%llu,"
-                       "\"reason\":\"%15[^\"]\",\"upstream\":\"%15[^\"]\"",
-                       name, &gap.from, &gap.to, &gap.count, gap.reason, gap.upstream) != 6 ||
+                       "\"reason\":\"%15[^\"]\",\"upstream\":\"%15[^\"]\",\"epoch\":"
+                       "\"%23[^\"]\"",
+                       name, &gap.from, &gap.to, &gap.count, gap.reason, gap.upstream,
+                       gap.epoch) != 7 ||
                 strcmp(name, stream) != 0)
                 continue;
             assert_in_range(count, 0, GAPS_MAX - 1);
@@ -224,6 +226,60 @@ static void test_the_stream_of_gap_records_is_bounded_too(void **state)
     detach(f, feed);
 }
 
+static void test_gap_records_name_the_epoch_of_the_events(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, small);
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f, "up");
+    char epochs[2][24];
+    snprintf(epochs[0], sizeof(epochs[0]), "%s", store_epoch(f->store));
+    fixture_fill(f, stream, 0, 3, 2000);
+    assert_int_equal(store_epoch_begin(f->store, "asked"), 0);
+    fixture_fill(f, stream, 3, 1, 2000);
+    snprintf(epochs[1], sizeof(epochs[1]), "%s", store_epoch(f->store));
+    assert_string_not_equal(epochs[0], epochs[1]);
+    for (unsigned i = 4; i < 200; i += 4)
+        fixture_fill(f, stream, i, 4, 2000);
+    struct gap_seen seen[GAPS_MAX];
+    unsigned count = gaps(f, "events", seen);
+    assert_true(count > 1);
+    uint64_t next = 0;
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(seen[i].from, next);
+        assert_int_equal(seen[i].count, seen[i].to - seen[i].from);
+        assert_string_equal(seen[i].epoch, epochs[i > 0]);
+        next = seen[i].to;
+    }
+    assert_int_equal(seen[0].to, 3);
+    assert_int_equal(next, first_offset(f));
+    detach(f, feed);
+}
+
+/* It waited for room that there cannot be, and everything behind it with it. */
+static void test_what_the_whole_disk_space_cannot_hold_is_too_large(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"commit\": {\"max_bytes\": \"512KiB\"}, \"disk\": {\"wal_max_bytes\": "
+                         "\"1MiB\", \"max_bytes\": \"3MiB\", \"reserve_bytes\": \"512KiB\"}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    uint64_t offset;
+    assert_int_equal(fixture_try_append(f, stream, 0, 1 << 20, &offset), 0);
+    assert_int_equal(store_commit(f->store), 0);
+    assert_int_equal(fixture_try_append(f, stream, 1, 3 << 19, &offset), STORE_TOO_LARGE);
+    assert_int_equal(fixture_try_append(f, stream, 1, 2 << 20, &offset), STORE_TOO_LARGE);
+}
+
+static void test_a_reserve_of_no_given_disk_space_keeps_nobody_out(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"disk\": {\"reserve_bytes\": \"1TiB\"}}");
+    fixture_open(f);
+    fixture_fill(f, fixture_stream(f, "events"), 0, 1, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +288,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_acknowledged_is_no_gap, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_dropped_or_told_without_a_commit,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_gap_records_name_the_epoch_of_the_events,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_what_the_whole_disk_space_cannot_hold_is_too_large,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_reserve_of_no_given_disk_space_keeps_nobody_out,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_open_is_not_dropped, fixture_setup,
                                         fixture_teardown),
