@@ -134,44 +134,6 @@ static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
     item->free(item);
 }
 
-/* Sorts what the queue holds: events wait in order, everything else is done at once. */
-static void pipeline_take(struct pipeline *p)
-{
-    struct queue_item *item = queue_take_all(&p->queue);
-    for (struct queue_item *next; item; item = next) {
-        next = item->next;
-        switch ((enum ingest_kind)item->kind) {
-        case INGEST_BATCH:
-            item_list_add(&p->waiting, item);
-            break;
-        case INGEST_CURSOR: {
-            struct range_cursor_move *move = (struct range_cursor_move *)item;
-            store_move_cursor(p->store, move->feed, move->range, move->next_offset);
-            p->maintain = true; /* what was sent may be evicted now */
-            item->free(item);
-            break;
-        }
-        case INGEST_ATTACH:
-            consumers_attach(&p->consumers, item);
-            break;
-        case INGEST_DETACH:
-            consumers_detach(&p->consumers, item);
-            break;
-        case INGEST_NOTICE:
-        case INGEST_DEAD_LETTER:
-            letters_take(&p->letters, item);
-            break;
-        case INGEST_SETTINGS:
-            pipeline_settings_apply(p, item);
-            break;
-        case INGEST_STOP:
-            p->stopping = true;
-            item->free(item);
-            break;
-        }
-    }
-}
-
 /* Finds the store's numbers for the streams that the route names. */
 static int pipeline_resolve_streams(struct pipeline *p)
 {
@@ -401,13 +363,53 @@ static void pipeline_work(struct pipeline *p)
         pipeline_commit(p, now_us);
 }
 
-/* What the gateway itself has to tell. */
+/* What the gateway itself has to tell, and cursor moves, in the order in which they were posted. In
+ * between it is committed, so that a flood of dead letters takes no more memory than one of events;
+ * while that fails the rest waits, and upstreams post no more dead letters. */
 static void pipeline_write_letters(struct pipeline *p)
 {
     if (p->state == PIPELINE_CLOSED)
         return;
-    letters_write(&p->letters, clock_monotonic_us(p->clock), p->state == PIPELINE_OK, p->stopping);
+    while (letters_write(&p->letters, (size_t)p->limits.max_bytes) && p->state != PIPELINE_DEGRADED)
+        pipeline_commit(p, clock_monotonic_us(p->clock));
+    letters_look(&p->letters, clock_monotonic_us(p->clock), p->state == PIPELINE_OK, p->stopping);
     pipeline_gather(p);
+}
+
+/* Sorts what the queue holds: events wait in order, everything else is done at once. */
+static void pipeline_take(struct pipeline *p)
+{
+    struct queue_item *item = queue_take_all(&p->queue);
+    for (struct queue_item *next; item; item = next) {
+        next = item->next;
+        switch ((enum ingest_kind)item->kind) {
+        case INGEST_BATCH:
+            item_list_add(&p->waiting, item);
+            break;
+        case INGEST_CURSOR:
+            letters_take(&p->letters, item);
+            p->maintain = true; /* what was sent may be evicted now */
+            break;
+        case INGEST_ATTACH:
+            consumers_attach(&p->consumers, item);
+            break;
+        case INGEST_DETACH:
+            pipeline_write_letters(p); /* its last cursor moves */
+            consumers_detach(&p->consumers, item);
+            break;
+        case INGEST_NOTICE:
+        case INGEST_DEAD_LETTER:
+            letters_take(&p->letters, item);
+            break;
+        case INGEST_SETTINGS:
+            pipeline_settings_apply(p, item);
+            break;
+        case INGEST_STOP:
+            p->stopping = true;
+            item->free(item);
+            break;
+        }
+    }
 }
 
 /* Tries again what did not work, when it is time. */
