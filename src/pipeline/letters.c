@@ -10,14 +10,13 @@
 #include "store/store.h"
 #include "store/store_config.h"
 
-void letters_init(struct letters *l, struct store *store, const struct clock *clock,
-                  const struct alarms_config *alarms)
+void letters_init(struct letters *l, struct store *store, const struct alarms_config *alarms)
 {
     l->store = store;
     item_list_init(&l->waiting);
     losses_init(&l->losses, store);
     l->audit = (struct audit){.known = false};
-    alarms_init(&l->alarms, alarms, store, clock);
+    alarms_init(&l->alarms, alarms, store);
     l->scratch = (struct bytes)BYTES_INIT(EVENT_ATTRIBUTES_MAX_BYTES);
 }
 

@@ -23,8 +23,7 @@ struct letters {
     struct bytes scratch; /* attributes of one dead letter */
 };
 
-void letters_init(struct letters *letters, struct store *store, const struct clock *clock,
-                  const struct alarms_config *alarms);
+void letters_init(struct letters *letters, struct store *store, const struct alarms_config *alarms);
 void letters_deinit(struct letters *letters);
 
 /* Takes over an INGEST_NOTICE, INGEST_DEAD_LETTER or INGEST_CURSOR item. They keep their order: a

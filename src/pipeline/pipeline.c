@@ -72,7 +72,7 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     item_list_init(&p->waiting);
     item_list_init(&p->appended);
     consumers_init(&p->consumers, options->store);
-    letters_init(&p->letters, options->store, options->clock, options->alarms);
+    letters_init(&p->letters, options->store, options->alarms);
     /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
     int r = queue_init(&p->queue, SIZE_MAX);
     if (r) {

@@ -63,7 +63,7 @@ static void begin(void)
         .data_dir = f.dir, .gateway_id = "gw/1", .config = &f.config, .clock = &f.clock};
     assert_int_equal(store_new(&options, &f.store), 0);
     assert_int_equal(store_open(f.store, &error), 0);
-    letters_init(&f.letters, f.store, &f.clock, &f.alarms);
+    letters_init(&f.letters, f.store, &f.alarms);
 }
 
 static void end(void)
@@ -394,29 +394,50 @@ static void test_the_disk_alarm_has_a_margin(void **state)
     f.config.disk.max_bytes = 0;
 }
 
+/* Whatever the wall clock says meanwhile. */
 static void test_the_lag_alarm_names_the_upstream(void **state)
 {
     (void)state;
     f.alarms = (struct alarms_config){.lag_us = INT64_C(60) * 1000000};
     struct metric_set *range = metric_set_get(METRIC_GROUP_RANGE, "cloud", "events");
-    metric_put(range, METRIC_RANGE_OLDEST_UNSENT, (uint64_t)f.wall_us);
-    metric_put(range, METRIC_RANGE_LAG_EVENTS, 7);
+    const int64_t decade = INT64_C(10) * 365 * 24 * 3600;
     static const struct {
-        int64_t seconds;
-        unsigned raised;
-    } steps[] = {{50, 0}, {20, 1}, {3600, 1}};
+        int64_t seconds, decades;
+        uint64_t next, lag;
+        unsigned raised, over;
+    } steps[] = {
+        {10, 0, 0, 0, 0, 0},  {10, 0, 0, 7, 0, 0},   {50, 1, 0, 7, 0, 0},
+        {20, -3, 0, 7, 1, 0}, {3600, 0, 7, 2, 1, 0}, /* passed, but far behind */
+        {10, 1, 9, 1, 1, 1},  {10, 0, 10, 0, 1, 1},
+    };
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         f.now_us += steps[i].seconds * 1000000;
-        f.wall_us += steps[i].seconds * 1000000;
+        f.wall_us += (steps[i].seconds + steps[i].decades * decade) * 1000000;
+        metric_put(range, METRIC_RANGE_NEXT_OFFSET, steps[i].next);
+        metric_put(range, METRIC_RANGE_LAG_EVENTS, steps[i].lag);
+        metric_put(range, METRIC_RANGE_OLDEST_UNSENT, steps[i].lag ? 1 : 0);
         write_and_read("$gateway", true, false);
         assert_int_equal(with("\"subject\":\"lag\",\"raised\":true,\"upstream\":\"cloud\","
                               "\"stream\":\"events\",\"lag_seconds\":70,\"lag_events\":7}"),
                          steps[i].raised);
+        assert_int_equal(with("\"subject\":\"lag\",\"raised\":false"), steps[i].over);
     }
-    metric_put(range, METRIC_RANGE_OLDEST_UNSENT, 0);
-    f.now_us += 6000000;
-    write_and_read("$gateway", true, false);
-    assert_int_equal(with("\"subject\":\"lag\",\"raised\":false"), 1);
+}
+
+/* Never quite there and never far behind: no alarm. */
+static void test_an_upstream_that_keeps_up_raises_no_alarm_for_lag(void **state)
+{
+    (void)state;
+    f.alarms = (struct alarms_config){.lag_us = INT64_C(60) * 1000000};
+    struct metric_set *range = metric_set_get(METRIC_GROUP_RANGE, "cloud", "events");
+    for (unsigned i = 1; i <= 60; i++) {
+        f.now_us += 6000000;
+        metric_put(range, METRIC_RANGE_NEXT_OFFSET, 100 * (i - 1));
+        metric_put(range, METRIC_RANGE_LAG_EVENTS, 100);
+        write_and_read("$gateway", true, false);
+    }
+    assert_int_equal(with("\"subject\":\"lag\""), 0);
+    metric_put(range, METRIC_RANGE_LAG_EVENTS, 0);
 }
 
 int main(void)
@@ -433,6 +454,7 @@ int main(void)
         TEST(test_the_store_alarm_comes_late_and_goes_at_once),
         TEST(test_the_disk_alarm_has_a_margin),
         TEST(test_the_lag_alarm_names_the_upstream),
+        TEST(test_an_upstream_that_keeps_up_raises_no_alarm_for_lag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
