@@ -246,18 +246,20 @@ void drop_written(struct store *store)
         struct stream *stream = &store->streams[i];
         if (!stream->drop_to)
             continue;
+        /* Retention may have taken more than was planned. */
         uint64_t first = stream->first_offset, lowest = cursor_lowest(store, stream->id, false);
+        uint64_t end = stream->drop_to > first ? stream->drop_to : first;
         uint64_t unsent = lowest > first ? lowest : first;
-        if (unsent > stream->drop_to)
-            unsent = stream->drop_to;
+        if (unsent > end)
+            unsent = end;
         metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, unsent - first);
-        metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, stream->drop_to - unsent);
-        stream->first_offset = stream->drop_to;
+        metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, end - unsent);
+        stream->first_offset = end;
         stream->stored_bytes = stream->drop_rest_stored;
         stream->slack = stream->drop_rest_slack;
         stream->sent_known = false;
         store->vacuum = true;
-        cursor_skip_to(store, stream, stream->drop_to, stream->drop_rest_bytes);
+        cursor_skip_to(store, stream, end, stream->drop_rest_bytes);
         stream->drop_to = stream->drop_noticed = stream->drop_bytes = 0;
         stream_show(stream);
     }

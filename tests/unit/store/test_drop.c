@@ -272,6 +272,37 @@ static void test_what_the_whole_disk_space_cannot_hold_is_too_large(void **state
     assert_int_equal(fixture_try_append(f, stream, 1, 2 << 20, &offset), STORE_TOO_LARGE);
 }
 
+/* Between the append that plans a drop and its commit retention may take more than the plan. */
+static void test_what_retention_took_meanwhile_does_not_come_back(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"commit\": {\"max_bytes\": \"512KiB\"}, \"disk\": {\"wal_max_bytes\": "
+                         "\"1MiB\", \"max_bytes\": \"2600KiB\"}, \"streams\": {\"events\": "
+                         "{\"when_full\": \"drop_oldest\"}}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct metric_set *set = metric_set_get(METRIC_GROUP_STREAM, "events", NULL);
+    uint32_t other = fixture_stream(f, "other");
+    unsigned n = 0;
+    bool more;
+    while (metric_get(metric_process(), METRIC_STORE_USED_BYTES) < 1300 * 1024)
+        fixture_fill(f, stream, n++, 1, 20000);
+    uint64_t first = metric_get(set, METRIC_STREAM_FIRST_OFFSET);
+    uint64_t evicted = metric_get(set, METRIC_STREAM_EVICTED_EVENTS) - first;
+    fixture_append(f, stream, n++, 200000);
+    uint64_t ignored; /* another stream asks for room, too */
+    assert_int_equal(fixture_try_append(f, other, 0, 1300000, &ignored), STORE_FULL);
+    do
+        assert_int_equal(store_maintain(f->store, &more), 0);
+    while (more);
+    uint64_t taken = metric_get(set, METRIC_STREAM_FIRST_OFFSET);
+    assert_true(taken > first);
+    assert_int_equal(store_commit(f->store), 0);
+    assert_true(metric_get(set, METRIC_STREAM_FIRST_OFFSET) >= taken);
+    assert_int_equal(metric_get(set, METRIC_STREAM_FIRST_OFFSET), first_offset(f));
+    assert_int_equal(metric_get(set, METRIC_STREAM_EVICTED_EVENTS) - evicted, first_offset(f));
+}
+
 static void test_a_reserve_of_no_given_disk_space_keeps_nobody_out(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gap_records_name_the_epoch_of_the_events,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_the_whole_disk_space_cannot_hold_is_too_large,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_what_retention_took_meanwhile_does_not_come_back,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_reserve_of_no_given_disk_space_keeps_nobody_out,
                                         fixture_setup, fixture_teardown),
