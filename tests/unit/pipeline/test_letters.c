@@ -210,6 +210,22 @@ static void test_audit_records_are_chained_over_restarts(void **state)
     }
 }
 
+static void test_an_audit_record_that_cannot_be_stored_breaks_no_chain(void **state)
+{
+    (void)state;
+    static char endless[2 * NOTICE_MAX_BYTES];
+    memset(endless, 'x', sizeof(endless) - 1);
+    push_audit("one");
+    push_audit(endless);
+    push_audit("two");
+    write_and_read("$audit", true, false);
+    assert_int_equal(f.count, 2);
+    char digest[DIGEST_SHA256_TEXT_BYTES], member[128];
+    assert_int_equal(digest_sha256_text(slice_string(f.payloads[0]), digest), 0);
+    snprintf(member, sizeof(member), "\"prev\":\"%s\"}", digest);
+    assert_non_null(strstr(f.payloads[1], member));
+}
+
 static void test_a_dead_letter_keeps_its_event_and_says_why(void **state)
 {
     (void)state;
@@ -447,6 +463,7 @@ int main(void)
         TEST(test_a_run_of_losses_is_one_gap_record),
         TEST(test_losses_that_do_not_end_are_told_every_ten_seconds),
         TEST(test_audit_records_are_chained_over_restarts),
+        TEST(test_an_audit_record_that_cannot_be_stored_breaks_no_chain),
         TEST(test_a_dead_letter_keeps_its_event_and_says_why),
         TEST(test_a_flood_of_dead_letters_is_stored_commit_by_commit),
         TEST(test_a_dead_letter_that_cannot_be_stored_is_a_gap),
