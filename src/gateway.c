@@ -28,6 +28,7 @@ enum {
     TICK_US = 20 * 1000,              /* while shutting down */
     UPLINK_STOP_MAX_US = 5000 * 1000, /* for the last acknowledgements of the upstreams */
     RECEIPTS_MAX_US = 5000 * 1000,    /* for the last commit and its acknowledgements */
+    CURSOR_INTERVAL_US = 1000 * 1000, /* how far a crash may set the upstreams back */
     MEMORY_US = 5000 * 1000,          /* between looks at the heap, and at the store's health */
     SIGNALS = 3
 };
@@ -92,6 +93,7 @@ static int gateway_open_store(struct gateway *g, struct error *error)
         .config = &config->store,
         .clock = &clock_system,
         .background_checkpoints = true,
+        .cursor_interval_us = CURSOR_INTERVAL_US,
     };
     int r = store_new(&options, &g->store);
     if (r)

@@ -7,18 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admit/admit.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
-#include "event/event.h"
 #include "event/ingest.h"
 #include "pipeline/consumers.h"
 #include "pipeline/item_list.h"
+#include "pipeline/judge.h"
 #include "pipeline/letters.h"
-#include "route/route.h"
 #include "store/range.h"
 #include "store/store.h"
 
@@ -27,17 +25,11 @@ enum {
     RETRY_FIRST_US = 50 * 1000
 };
 
-/* Of gap records; compared by pointer. */
-static const char reason_qos0_full[] = "qos0_full";
-static const char reason_rejected[] = "rejected_full";
-static const char reason_too_large[] = "too_large";
-
 enum pipeline_state { PIPELINE_CLOSED, PIPELINE_OK, PIPELINE_FULL, PIPELINE_DEGRADED };
 
 struct pipeline {
     struct queue queue;
     struct store *store;
-    struct route *route;
     const struct clock *clock;
     struct group_limits limits;
     struct group group; /* appended and not committed */
@@ -47,11 +39,9 @@ struct pipeline {
     bool stopping;
     struct item_list waiting;  /* received, not yet appended */
     struct item_list appended; /* appended, not yet committed */
-    size_t position;           /* into the batch at the head of waiting */
-    unsigned output;           /* of the event at position: outputs before it are appended */
-    uint32_t streams[ROUTE_STREAMS_MAX]; /* route's index -> store's number, once open */
     struct consumers consumers;
     struct letters letters;
+    struct judge judge;
     atomic_bool store_open;    /* set once, after the open */
     atomic_bool store_damaged; /* set once */
     pthread_t thread;
@@ -66,13 +56,13 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     p->store = options->store;
     atomic_init(&p->store_open, store_is_open(options->store));
     atomic_init(&p->store_damaged, false);
-    p->route = options->route;
     p->clock = options->clock;
     p->limits = options->limits;
     item_list_init(&p->waiting);
     item_list_init(&p->appended);
     consumers_init(&p->consumers, options->store);
     letters_init(&p->letters, options->store, options->alarms);
+    judge_init(&p->judge, options->store, options->route, &p->letters.losses, options->clock);
     /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
     int r = queue_init(&p->queue, SIZE_MAX);
     if (r) {
@@ -134,17 +124,6 @@ static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
     item->free(item);
 }
 
-/* Finds the store's numbers for the streams that the route names. */
-static int pipeline_resolve_streams(struct pipeline *p)
-{
-    for (unsigned i = 0; i < route_stream_count(p->route); i++) {
-        int r = store_stream(p->store, route_stream_name(p->route, i), &p->streams[i]);
-        if (r)
-            return result_fold(r);
-    }
-    return 0;
-}
-
 /* CLOSED -> OK, if the store can be opened now. */
 static void pipeline_open(struct pipeline *p, int64_t now_us)
 {
@@ -159,80 +138,12 @@ static void pipeline_open(struct pipeline *p, int64_t now_us)
         }
         atomic_store_explicit(&p->store_open, true, memory_order_release);
     }
-    if (pipeline_resolve_streams(p)) {
+    if (judge_open(&p->judge)) {
         p->retry_us = now_us + RETRY_US;
         return;
     }
     pipeline_set_state(p, PIPELINE_OK);
     consumers_retry(&p->consumers);
-}
-
-/* An event that will not be stored: counted, and told by a gap record. Its outcome is outcome. */
-static void pipeline_lose(struct pipeline *p, struct ingest_record *record, unsigned stream,
-                          const char *reason, enum metric metric, enum ingest_outcome outcome)
-{
-    losses_add(&p->letters.losses, route_stream_name(p->route, stream), reason,
-               clock_monotonic_us(p->clock));
-    metric_add(metric_process(), metric, 1);
-    record->outcome = (uint8_t)outcome;
-}
-
-/* What becomes of an event that stream has no room for. STORE_FULL: it has to wait. 0: decided. */
-static int pipeline_apply_full_policy(struct pipeline *p, struct ingest_record *record,
-                                      unsigned stream)
-{
-    enum store_when_full policy = store_when_full(p->store, p->streams[stream]);
-    /* There is no room beside what is open; once that is committed it may be dropped. */
-    if (policy == STORE_WHEN_FULL_DROP_OLDEST && store_open_events(p->store))
-        return STORE_FULL;
-    if (record->qos == 0) { /* design, section 14: dropped and counted */
-        pipeline_lose(p, record, stream, reason_qos0_full, METRIC_EVENTS_DROPPED_QOS0_FULL,
-                      INGEST_TAKEN);
-        return 0;
-    }
-    if (policy != STORE_WHEN_FULL_REJECT)
-        return STORE_FULL;
-    pipeline_lose(p, record, stream, reason_rejected, METRIC_EVENTS_REJECTED_FULL, INGEST_FULL);
-    return 0;
-}
-
-/* Containment point of admission and routing. Appends what becomes of one received event, resuming
- * at p->output. 0: its outcome is set. STORE_FULL: it has to wait for room. -errno. */
-static int pipeline_judge(struct pipeline *p, const struct ingest_batch *batch,
-                          struct ingest_record *record)
-{
-    struct event event;
-    ingest_record_event(batch, record, &event);
-    switch (admit_event(&event)) {
-    case ADMIT_ACCEPT:
-        break;
-    }
-    struct route_output outputs[ROUTE_OUTPUTS_MAX];
-    unsigned count = route_event(p->route, &event, outputs);
-    record->outcome = INGEST_STORED; /* to be said only after the commit */
-    for (; p->output < count; p->output++) {
-        const struct route_output *output = &outputs[p->output];
-        uint64_t offset;
-        int r = store_append(p->store, p->streams[output->stream], &output->event, &offset);
-        if (r == 0)
-            continue;
-        if (r == STORE_TOO_LARGE) {
-            log_warn("pipeline", "event dropped: larger than its stream can hold",
-                     "stream=%s topic=%s payload_bytes=%zu",
-                     route_stream_name(p->route, output->stream), LOG_QUOTE(event.topic),
-                     event.payload.len);
-            pipeline_lose(p, record, output->stream, reason_too_large,
-                          METRIC_EVENTS_DROPPED_TOO_LARGE, INGEST_TOO_LARGE);
-            r = 0;
-        } else if (r == STORE_FULL) {
-            r = pipeline_apply_full_policy(p, record, output->stream);
-        }
-        if (r)
-            return result_trace(r);
-        break;
-    }
-    p->output = 0;
-    return 0;
 }
 
 /* Takes up what the store holds uncommitted. */
@@ -242,29 +153,6 @@ static void pipeline_gather(struct pipeline *p)
         p->group.first_us = clock_monotonic_us(p->clock);
     p->group.events = store_open_events(p->store);
     p->group.bytes = store_open_bytes(p->store);
-}
-
-/* Appends the batch at the head of waiting. 0: all of it was judged. STORE_FULL, -errno: stopped at
- * p->position. */
-static int pipeline_append(struct pipeline *p, struct ingest_batch *batch)
-{
-    uint64_t admitted = 0;
-    int r = 0;
-    store_time(p->store, &batch->received);
-    for (;;) {
-        size_t next = p->position;
-        struct ingest_record *record = ingest_batch_next(batch, &next);
-        if (!record)
-            break;
-        r = pipeline_judge(p, batch, record);
-        if (r)
-            break;
-        admitted++;
-        p->position = next;
-    }
-    metric_add(metric_process(), METRIC_EVENTS_ADMITTED, admitted);
-    pipeline_gather(p);
-    return r;
 }
 
 /* The limits in force: the write budget may ask for more delay. */
@@ -321,12 +209,12 @@ static void pipeline_hold(struct pipeline *p, struct ingest_batch *batch, int64_
         p->maintain = true;
     }
     pipeline_set_state(p, PIPELINE_FULL);
-    if (p->position == 0 || ingest_batch_split(batch, p->position, &rest))
+    if (p->judge.position == 0 || ingest_batch_split(batch, p->judge.position, &rest))
         return; /* without memory to split it, all of it waits */
     item_list_take(&p->waiting);
     item_list_add(&p->appended, &batch->item);
     item_list_put_back(&p->waiting, &rest->item);
-    p->position = 0;
+    p->judge.position = 0;
 }
 
 /* Appends and commits what waits, in groups. */
@@ -335,7 +223,8 @@ static void pipeline_work(struct pipeline *p)
     int64_t now_us = clock_monotonic_us(p->clock);
     while ((p->state == PIPELINE_OK || p->state == PIPELINE_FULL) && p->waiting.first) {
         struct ingest_batch *batch = (struct ingest_batch *)p->waiting.first;
-        int r = pipeline_append(p, batch);
+        int r = judge_batch(&p->judge, batch);
+        pipeline_gather(p);
         if (r == STORE_FULL) {
             pipeline_hold(p, batch, now_us);
             break;
@@ -347,7 +236,6 @@ static void pipeline_work(struct pipeline *p)
         }
         pipeline_set_state(p, PIPELINE_OK);
         item_list_add(&p->appended, item_list_take(&p->waiting));
-        p->position = 0;
         now_us = clock_monotonic_us(p->clock);
         if (pipeline_group_due(p, now_us))
             pipeline_commit(p, now_us);

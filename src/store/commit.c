@@ -112,7 +112,8 @@ int commit_write(struct store *store)
         r = epoch_commit(store);
     if (!r)
         r = boot_write(store);
-    if (!r)
+    store->cursors_ride = cursor_ride(store);
+    if (!r && store->cursors_ride)
         r = cursor_write(store);
     return result_trace(r);
 }
@@ -240,8 +241,9 @@ static void evict_overdue(struct store *store, struct stream *stream)
 void commit_finish(struct store *store)
 {
     boot_written(store);
-    cursor_written(store);
-    drop_written(store); /* moves cursors over what it dropped, for the next commit to write */
+    if (store->cursors_ride)
+        cursor_written(store);
+    drop_written(store);    /* moves cursors over what it dropped, for the next commit to write */
     epoch_committed(store); /* before the batches are handed over, which belong to it */
     store->open_events = store->open_bytes = 0;
     store->open_batches = 0;

@@ -14,7 +14,8 @@
 
 enum {
     ALONE_AFTER_US = 10 * 1000000, /* moves are committed without events after this time */
-    ALONE_AFTER_EVENTS = 10000     /* or so many acknowledgements */
+    ALONE_AFTER_EVENTS = 10000,    /* or so many acknowledgements */
+    RIDE_EVENTS = 1000             /* with a commit of events: at the latest after so many */
 };
 
 #define LANE_LIVE "live" /* as statements.sql has it */
@@ -64,6 +65,22 @@ int cursor_load_all(struct store *store)
 bool cursor_waiting(const struct store *store)
 {
     return store->moved_acknowledged > 0;
+}
+
+/* Each move adds a page to its commit, so at the rate of commits they would cost more flash than
+ * the events. What a crash repeats for that carries the same ids. Not where retention waits for
+ * them. */
+bool cursor_ride(const struct store *store)
+{
+    if (!store->open_events || store->pressed || store->moved_acknowledged >= RIDE_EVENTS ||
+        clock_monotonic_us(store->clock) - store->moved_since_us >= store->cursor_interval_us)
+        return true;
+    for (unsigned i = 0; i < store->stream_count; i++) {
+        const struct stream *stream = &store->streams[i];
+        if (stream->stored_bytes + stream->open_bytes > (uint64_t)stream->config->max_bytes)
+            return true;
+    }
+    return false;
 }
 
 int cursor_write(struct store *store)

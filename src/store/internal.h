@@ -139,11 +139,13 @@ struct store {
     bool salvaged;       /* and that has not been told yet */
     bool needs_salvage;  /* the writer met damage */
     struct quarantine quarantine;
-    bool distrust;       /* opening met damage after which an offset might be given twice */
+    bool distrust; /* opening met damage after which an offset might be given twice */
     unsigned stream_count, cursor_count;
     struct stream streams[STORE_STREAMS_MAX];
     struct cursor cursors[STORE_RANGES_MAX];
     size_t open_events, open_bytes;
+    int64_t cursor_interval_us;
+    bool cursors_ride;           /* the commit under way takes the moves waiting */
     uint64_t moved_acknowledged; /* sum of the moves waiting */
     int64_t moved_since_us;      /* monotonic time of the first of them */
     struct bytes committed; /* struct segment *, one reference each: what the last commit wrote */
@@ -174,8 +176,9 @@ void stream_show(const struct stream *stream);          /* gauges */
 /* cursor.c */
 int cursor_load_all(struct store *store);
 bool cursor_waiting(const struct store *store);
-int cursor_write(struct store *store);    /* in a transaction: the moves waiting */
-void cursor_written(struct store *store); /* after it committed */
+bool cursor_ride(const struct store *store); /* whether they go with the commit being written */
+int cursor_write(struct store *store);       /* in a transaction: the moves waiting */
+void cursor_written(struct store *store);    /* after it committed */
 /* Whether retention keeps for it what it has not got. */
 bool cursor_holds(const struct cursor *cursor);
 /* The events below offset are gone, and with them bytes record bytes, cumulative. */

@@ -31,6 +31,7 @@ int store_new(const struct store_options *options, struct store **ret)
     store->clock = options->clock;
     store->boot_id = options->boot_id;
     store->background = options->background_checkpoints;
+    store->cursor_interval_us = options->cursor_interval_us;
     store->packed = (struct bytes)BYTES_INIT(BATCH_CUT_BYTES + (size_t)STORE_RECORD_MAX_BYTES);
     store->committed = (struct bytes)BYTES_INIT(STORE_OPEN_BATCHES_MAX * sizeof(struct segment *));
     /* A cut path must not become another path: store_open() refuses what fills the buffer. */

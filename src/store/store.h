@@ -38,7 +38,10 @@ struct store_options {
     const struct store_config *config; /* store/store_config.h; borrowed until store_free() */
     const struct clock *clock;
     bool background_checkpoints; /* by a thread of the store's own, while it is open */
-    const char *machine_id;      /* whose the database is; NULL: what the system says */
+    /* Cursor moves ride along with a commit of events only when the first of them is so old, or
+     * there are a thousand acknowledgements, or retention waits for them. 0: with every commit. */
+    int64_t cursor_interval_us;
+    const char *machine_id; /* whose the database is; NULL: what the system says */
     const char *boot_id; /* of the machine; NULL: as the kernel says; borrowed until store_free() */
 };
 
@@ -134,7 +137,8 @@ int store_attach(struct store *store, struct range_feed *feed);
 void store_detach(struct store *store, struct range_feed *feed);
 
 /* Notes that everything below next_offset was acknowledged to range number range of feed. Rides
- * along with the next commit. Moves backwards are ignored. */
+ * along with the next commit, or one soon after (store_options.cursor_interval_us). Moves backwards
+ * are ignored. */
 void store_move_cursor(struct store *store, struct range_feed *feed, unsigned range,
                        uint64_t next_offset);
 

@@ -135,6 +135,7 @@ static void follow_drop(struct model *m, uint64_t first)
             CHECK(m, m->gaps[c].any == lost && (!lost || m->gaps[c].from == from));
         CHECK(m, !lost || (m->gaps[c].any && m->gaps[c].from <= from && m->gaps[c].to == first));
         s->cursor[c] = latest(s->cursor[c], first);
+        m->hidden_moves = m->hidden_moves || s->cursor_saved[c] < first; /* with the next commit */
         s->cursor_saved[c] = latest(s->cursor_saved[c], first);
     }
 }

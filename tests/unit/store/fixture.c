@@ -93,6 +93,7 @@ int fixture_try_open(struct fixture *f, struct error *error)
                                           .config = &f->config,
                                           .clock = &f->clock,
                                           .background_checkpoints = f->background,
+                                          .cursor_interval_us = f->cursor_interval_us,
                                           .machine_id = f->machine_id,
                                           .boot_id = f->boot_id};
     assert_int_equal(store_new(&options, &f->store), 0);

@@ -27,6 +27,7 @@ struct fixture {
     struct clock clock;  /* shows all that */
     struct store *store;
     bool background; /* the stores have a checkpointer */
+    int64_t cursor_interval_us; /* 0 unless a test says otherwise */
     const char *machine_id;
 };
 

@@ -119,6 +119,56 @@ static void test_a_cursor_rides_along_with_the_next_commit(void **state)
     range_feed_unref(feed);
 }
 
+static void test_cursors_ride_along_once_an_interval(void **state)
+{
+    struct fixture *f = *state;
+    f->cursor_interval_us = 1000000;
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f, "up", RANGE_START_DEFAULT);
+    fixture_fill(f, stream, 0, 2000, 10);
+    store_move_cursor(f->store, feed, 1, 5);
+    fixture_fill(f, stream, 2000, 1, 10);
+    assert_int_equal(persisted(f, "up"), 0);
+    f->now_us += 999999;
+    store_move_cursor(f->store, feed, 1, 7); /* the first one counts */
+    fixture_fill(f, stream, 2001, 1, 10);
+    assert_int_equal(persisted(f, "up"), 0);
+    f->now_us += 1;
+    fixture_fill(f, stream, 2002, 1, 10);
+    assert_int_equal(persisted(f, "up"), 7);
+    assert_true(store_cursors_due_us(f->store) == INT64_MAX);
+    store_move_cursor(f->store, feed, 1, 1006);
+    fixture_fill(f, stream, 2003, 1, 10);
+    assert_int_equal(persisted(f, "up"), 7);
+    store_move_cursor(f->store, feed, 1, 1007); /* a thousand */
+    fixture_fill(f, stream, 2004, 1, 10);
+    assert_int_equal(persisted(f, "up"), 1007);
+    store_move_cursor(f->store, feed, 1, 1008);
+    assert_int_equal(store_commit(f->store), 0); /* without events at once */
+    assert_int_equal(persisted(f, "up"), 1008);
+    store_detach(f->store, feed);
+    range_feed_unref(feed);
+}
+
+/* Retention goes by what is on the disk: a stream over its limit does not wait. */
+static void test_cursors_ride_along_at_once_where_a_stream_is_full(void **state)
+{
+    struct fixture *f = *state;
+    f->cursor_interval_us = 1000000;
+    fixture_configure(f, "{\"streams\": {\"events\": {\"max_bytes\": \"64KiB\"}}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f, "up", RANGE_START_DEFAULT);
+    fixture_fill(f, stream, 0, 20, 2000);
+    fixture_fill(f, stream, 20, 10, 2000);
+    store_move_cursor(f->store, feed, 1, 20);
+    fixture_fill(f, stream, 30, 5, 2000);
+    assert_int_equal(persisted(f, "up"), 20);
+    store_detach(f->store, feed);
+    range_feed_unref(feed);
+}
+
 static void test_a_cursor_is_committed_alone_when_it_is_due(void **state)
 {
     struct fixture *f = *state;
@@ -300,6 +350,8 @@ int main(void)
         TEST(test_a_new_consumer_begins_at_the_oldest_only_in_the_first_run),
         TEST(test_two_consumers_of_one_name_are_refused),
         TEST(test_a_cursor_rides_along_with_the_next_commit),
+        TEST(test_cursors_ride_along_once_an_interval),
+        TEST(test_cursors_ride_along_at_once_where_a_stream_is_full),
         TEST(test_a_cursor_is_committed_alone_when_it_is_due),
         TEST(test_a_failed_commit_keeps_the_moves),
         TEST(test_a_cursor_never_passes_the_head),
