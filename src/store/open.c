@@ -317,7 +317,9 @@ struct store *store_free(struct store *store)
         return NULL;
     if (store_is_open(store)) {
         int r = checkpoint_mend(store);
-        if (!r)
+        /* What is open goes, and with it perhaps the dead letter of what a cursor passed: then what
+         * was sent is rather sent again. */
+        if (!r && !store->open_events)
             r = commit_cursors(store);
         if (!r)
             r = mark_clean(store);

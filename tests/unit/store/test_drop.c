@@ -311,6 +311,28 @@ static void test_a_reserve_of_no_given_disk_space_keeps_nobody_out(void **state)
     fixture_fill(f, fixture_stream(f, "events"), 0, 1, 100);
 }
 
+/* As after commits that failed: a dead letter may be among what was not committed. */
+static void test_an_end_with_open_events_moves_no_cursor(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events"), letters = fixture_stream(f, "$dlq");
+    for (unsigned open = 0; open < 2; open++) {
+        struct range_feed *feed = attach(f, "up");
+        assert_int_equal(feed->ranges[0].start_offset, open ? 2 : 0);
+        fixture_fill(f, stream, 3 * open, 3, 100);
+        store_move_cursor(f->store, feed, 0, 2 + 2 * open);
+        if (open)
+            fixture_append(f, letters, 2, 100);
+        detach(f, feed);
+        fixture_close(f);
+        fixture_open(f);
+    }
+    struct range_feed *feed = attach(f, "up");
+    assert_int_equal(feed->ranges[0].start_offset, 2);
+    detach(f, feed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +348,8 @@ int main(void)
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_retention_took_meanwhile_does_not_come_back,
                                         fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_with_open_events_moves_no_cursor, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_reserve_of_no_given_disk_space_keeps_nobody_out,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_open_is_not_dropped, fixture_setup,
