@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <sys/statvfs.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "event/notice.h"
@@ -21,17 +20,16 @@ static const struct config_key alarms_keys[] = {
              "0: never."},
     {"lag", CONFIG_FIELD(DURATION, struct alarms_config, lag_us), .default_text = "1h",
      .reloadable = true,
-     .help = "Alarm when the oldest event not yet sent to an upstream is older than this. 0: "
-             "never."},
+     .help = "Alarm when the oldest event not yet sent to an upstream has waited longer than this, "
+             "counted while the gateway runs. 0: never."},
 };
 const struct config_section alarms_section = {
     "alarms", CONFIG_KEYS(alarms_keys), .size = sizeof(struct alarms_config)};
 /* clang-format on */
 
-void alarms_init(struct alarms *a, const struct alarms_config *config, struct store *store,
-                 const struct clock *clock)
+void alarms_init(struct alarms *a, const struct alarms_config *config, struct store *store)
 {
-    *a = (struct alarms){.config = config, .store = store, .clock = clock};
+    *a = (struct alarms){.config = config, .store = store};
 }
 
 struct detail {
@@ -108,32 +106,51 @@ static void look_at_disk(struct alarms *a)
     tell(a, "disk", raise, &detail, 1);
 }
 
-static unsigned late_index(const struct alarms *a, const struct metric_set *range)
+/* NULL: there are too many. */
+static struct alarms_range *find_range(struct alarms *a, const struct metric_set *set)
 {
-    unsigned i = 0;
-    while (i < a->late_count && a->late[i] != range)
-        i++;
-    return i;
+    for (unsigned i = 0; i < a->range_count; i++)
+        if (a->ranges[i].set == set)
+            return &a->ranges[i];
+    if (a->range_count == ALARMS_RANGES_MAX)
+        return NULL;
+    struct alarms_range *range = &a->ranges[a->range_count++];
+    *range = (struct alarms_range){.set = set};
+    return range;
 }
 
-static void look_at_range(struct alarms *a, const struct metric_set *range, int64_t wall_us)
+/* How long the oldest event not yet sent has waited, to LOOK_US. The mark stands at what was the
+ * end of the stream at a time: until it is passed something is as old as it is, and when it is
+ * passed that is how far behind the upstream was. */
+static int64_t age_of(struct alarms_range *r, int64_t now_us)
 {
-    int64_t oldest_us = (int64_t)metric_get(range, METRIC_RANGE_OLDEST_UNSENT);
-    int64_t age_us = oldest_us ? wall_us - oldest_us : 0, limit_us = a->config->lag_us;
-    unsigned i = late_index(a, range);
-    bool raised = i < a->late_count, raise = limit_us && age_us > limit_us;
-    bool over = age_us <= limit_us / 2 || !limit_us;
-    if ((raised ? !over : !raise) || (raise && i == ALARMS_LAG_MAX))
+    uint64_t next = metric_get(r->set, METRIC_RANGE_NEXT_OFFSET);
+    uint64_t lag = metric_get(r->set, METRIC_RANGE_LAG_EVENTS);
+    if (!lag || !r->mark_us || next >= r->mark_offset) {
+        r->passed_us = lag && r->mark_us ? now_us - r->mark_us : 0;
+        r->mark_offset = next + lag;
+        r->mark_us = now_us;
+    }
+    int64_t age_us = now_us - r->mark_us;
+    return age_us > r->passed_us ? age_us : r->passed_us;
+}
+
+static void look_at_range(struct alarms *a, const struct metric_set *set, int64_t now_us)
+{
+    struct alarms_range *r = find_range(a, set);
+    if (!r)
         return;
-    if (raise)
-        a->late[a->late_count++] = range;
-    else
-        a->late[i] = a->late[--a->late_count];
+    int64_t age_us = age_of(r, now_us), limit_us = a->config->lag_us;
+    bool raise = limit_us && age_us > limit_us;
+    bool over = age_us <= limit_us / 2 || !limit_us;
+    if (r->raised ? !over : !raise)
+        return;
+    r->raised = raise;
     const struct detail details[] = {
-        {"upstream", metric_set_label(range, 0), 0},
-        {"stream", metric_set_label(range, 1), 0},
-        {"lag_seconds", NULL, age_us > 0 ? (uint64_t)age_us / 1000000 : 0},
-        {"lag_events", NULL, metric_get(range, METRIC_RANGE_LAG_EVENTS)},
+        {"upstream", metric_set_label(set, 0), 0},
+        {"stream", metric_set_label(set, 1), 0},
+        {"lag_seconds", NULL, (uint64_t)age_us / 1000000},
+        {"lag_events", NULL, metric_get(set, METRIC_RANGE_LAG_EVENTS)},
     };
     tell(a, "lag", raise, details, sizeof(details) / sizeof(details[0]));
 }
@@ -145,8 +162,7 @@ void alarms_look(struct alarms *a, int64_t now_us, bool taking)
     a->due_us = now_us + LOOK_US;
     look_at_store(a, now_us, taking);
     look_at_disk(a);
-    int64_t wall_us = clock_now(a->clock).wall_us;
     for (const struct metric_set *range = metric_set_next(NULL, METRIC_GROUP_RANGE); range;
          range = metric_set_next(range, METRIC_GROUP_RANGE))
-        look_at_range(a, range, wall_us);
+        look_at_range(a, range, now_us);
 }

@@ -45,9 +45,14 @@ static int read_last(const struct store *store, char ret[DIGEST_SHA256_TEXT_BYTE
 
 void audit_add(struct audit *a, struct store *store, struct notice *notice)
 {
-    if (!a->known && read_last(store, a->prev))
-        snprintf(a->prev, sizeof(a->prev), "unknown");
+    if (!a->known) {
+        a->known = read_last(store, a->prev) == 0;
+        if (!a->known)
+            snprintf(a->prev, sizeof(a->prev), "unknown");
+    }
     notice_add_text(notice, "prev", a->prev[0] ? a->prev : NULL);
-    a->known = store_notice(store, notice) == 0 &&
-               digest_sha256_text(bytes_slice(&notice->json), a->prev) == 0;
+    /* What was not stored is no link: the record before it stays the last one, which the database
+     * may not have yet. */
+    if (store_notice(store, notice) == 0)
+        a->known = digest_sha256_text(bytes_slice(&notice->json), a->prev) == 0;
 }

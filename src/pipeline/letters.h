@@ -16,25 +16,28 @@
 
 struct letters {
     struct store *store;
-    struct item_list waiting; /* posted while the store was closed, or before it had memory */
+    struct item_list waiting; /* posted and not yet appended, and cursor moves behind them */
     struct losses losses;
     struct audit audit;
     struct alarms alarms;
     struct bytes scratch; /* attributes of one dead letter */
 };
 
-void letters_init(struct letters *letters, struct store *store, const struct clock *clock,
-                  const struct alarms_config *alarms);
+void letters_init(struct letters *letters, struct store *store, const struct alarms_config *alarms);
 void letters_deinit(struct letters *letters);
 
-/* Takes over an INGEST_NOTICE or INGEST_DEAD_LETTER item. */
+/* Takes over an INGEST_NOTICE, INGEST_DEAD_LETTER or INGEST_CURSOR item. They keep their order: a
+ * cursor must not be committed before the dead letter of what it passed. */
 void letters_take(struct letters *letters, struct queue_item *item);
 
-/* Appends what waits and what is due; the store must be open. taking: it takes events. all: what is
- * not due, too. */
-void letters_write(struct letters *letters, int64_t now_us, bool taking, bool all);
+/* Appends what waits, as long as less than max_bytes are open; the store must be open. true: the
+ * rest needs a commit first. */
+bool letters_write(struct letters *letters, size_t max_bytes);
+/* Appends what is due of itself, likewise. taking: the store takes events. all: what is not due,
+ * too. */
+void letters_look(struct letters *letters, int64_t now_us, bool taking, bool all);
 
-/* Monotonic time at which letters_write() has something to do of itself. */
+/* Monotonic time at which letters_look() has something to do of itself. */
 int64_t letters_due_us(const struct letters *letters);
 
 #endif

@@ -61,7 +61,7 @@ int pipeline_new(const struct pipeline_options *options, struct pipeline **ret)
     item_list_init(&p->waiting);
     item_list_init(&p->appended);
     consumers_init(&p->consumers, options->store);
-    letters_init(&p->letters, options->store, options->clock, options->alarms);
+    letters_init(&p->letters, options->store, options->alarms);
     judge_init(&p->judge, options->store, options->route, &p->letters.losses, options->clock);
     /* SIZE_MAX: what can be in the queue is bounded by its pushers, see pipeline_queue(). */
     int r = queue_init(&p->queue, SIZE_MAX);
@@ -122,44 +122,6 @@ static void pipeline_settings_apply(struct pipeline *p, struct queue_item *item)
     store_reconfigure(p->store, settings->store_config);
     p->letters.alarms.config = settings->alarms;
     item->free(item);
-}
-
-/* Sorts what the queue holds: events wait in order, everything else is done at once. */
-static void pipeline_take(struct pipeline *p)
-{
-    struct queue_item *item = queue_take_all(&p->queue);
-    for (struct queue_item *next; item; item = next) {
-        next = item->next;
-        switch ((enum ingest_kind)item->kind) {
-        case INGEST_BATCH:
-            item_list_add(&p->waiting, item);
-            break;
-        case INGEST_CURSOR: {
-            struct range_cursor_move *move = (struct range_cursor_move *)item;
-            store_move_cursor(p->store, move->feed, move->range, move->next_offset);
-            p->maintain = true; /* what was sent may be evicted now */
-            item->free(item);
-            break;
-        }
-        case INGEST_ATTACH:
-            consumers_attach(&p->consumers, item);
-            break;
-        case INGEST_DETACH:
-            consumers_detach(&p->consumers, item);
-            break;
-        case INGEST_NOTICE:
-        case INGEST_DEAD_LETTER:
-            letters_take(&p->letters, item);
-            break;
-        case INGEST_SETTINGS:
-            pipeline_settings_apply(p, item);
-            break;
-        case INGEST_STOP:
-            p->stopping = true;
-            item->free(item);
-            break;
-        }
-    }
 }
 
 /* CLOSED -> OK, if the store can be opened now. */
@@ -237,13 +199,16 @@ static void pipeline_commit(struct pipeline *p, int64_t now_us)
 }
 
 /* A stream is full in the middle of a batch: what was judged goes on to its commit and its
- * answers, the rest waits. */
+ * answers, the rest waits. Room may be had by maintenance alone, which nothing else may bring about
+ * now; asked for once a second, since it is no reason to go round without a pause. */
 static void pipeline_hold(struct pipeline *p, struct ingest_batch *batch, int64_t now_us)
 {
     struct ingest_batch *rest = NULL;
-    p->retry_us = now_us + RETRY_US;
+    if (p->state != PIPELINE_FULL || now_us >= p->retry_us) {
+        p->retry_us = now_us + RETRY_US;
+        p->maintain = true;
+    }
     pipeline_set_state(p, PIPELINE_FULL);
-    p->maintain = true; /* what was sent may make room */
     if (p->judge.position == 0 || ingest_batch_split(batch, p->judge.position, &rest))
         return; /* without memory to split it, all of it waits */
     item_list_take(&p->waiting);
@@ -286,13 +251,53 @@ static void pipeline_work(struct pipeline *p)
         pipeline_commit(p, now_us);
 }
 
-/* What the gateway itself has to tell. */
+/* What the gateway itself has to tell, and cursor moves, in the order in which they were posted. In
+ * between it is committed, so that a flood of dead letters takes no more memory than one of events;
+ * while that fails the rest waits, and upstreams post no more dead letters. */
 static void pipeline_write_letters(struct pipeline *p)
 {
     if (p->state == PIPELINE_CLOSED)
         return;
-    letters_write(&p->letters, clock_monotonic_us(p->clock), p->state == PIPELINE_OK, p->stopping);
+    while (letters_write(&p->letters, (size_t)p->limits.max_bytes) && p->state != PIPELINE_DEGRADED)
+        pipeline_commit(p, clock_monotonic_us(p->clock));
+    letters_look(&p->letters, clock_monotonic_us(p->clock), p->state == PIPELINE_OK, p->stopping);
     pipeline_gather(p);
+}
+
+/* Sorts what the queue holds: events wait in order, everything else is done at once. */
+static void pipeline_take(struct pipeline *p)
+{
+    struct queue_item *item = queue_take_all(&p->queue);
+    for (struct queue_item *next; item; item = next) {
+        next = item->next;
+        switch ((enum ingest_kind)item->kind) {
+        case INGEST_BATCH:
+            item_list_add(&p->waiting, item);
+            break;
+        case INGEST_CURSOR:
+            letters_take(&p->letters, item);
+            p->maintain = true; /* what was sent may be evicted now */
+            break;
+        case INGEST_ATTACH:
+            consumers_attach(&p->consumers, item);
+            break;
+        case INGEST_DETACH:
+            pipeline_write_letters(p); /* its last cursor moves */
+            consumers_detach(&p->consumers, item);
+            break;
+        case INGEST_NOTICE:
+        case INGEST_DEAD_LETTER:
+            letters_take(&p->letters, item);
+            break;
+        case INGEST_SETTINGS:
+            pipeline_settings_apply(p, item);
+            break;
+        case INGEST_STOP:
+            p->stopping = true;
+            item->free(item);
+            break;
+        }
+    }
 }
 
 /* Tries again what did not work, when it is time. */
@@ -353,6 +358,8 @@ static void pipeline_maintain(struct pipeline *p)
         log_warn("pipeline", "store maintenance failed, tried again later", "errno=%d", -r);
         p->maintain = false;
     }
+    if (p->state == PIPELINE_FULL) /* perhaps there is room now */
+        pipeline_work(p);
 }
 
 static void pipeline_look_for_damage(struct pipeline *p)

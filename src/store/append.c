@@ -99,12 +99,15 @@ static int check_room(struct store *store, struct stream *stream, uint64_t bytes
     }
 }
 
-static bool too_large(const struct stream *stream, const struct event *event, size_t bound)
+/* What can never be stored must not wait for room. */
+static bool too_large(const struct store *store, const struct stream *stream,
+                      const struct event *event, size_t bound)
 {
     return bound > STORE_RECORD_MAX_BYTES ||
            bound + BATCH_ROW_BYTES > (uint64_t)stream->config->max_bytes ||
-           event->topic.len > EVENT_TOPIC_MAX_BYTES || event->device.len > EVENT_TEXT_MAX_BYTES ||
-           event->type.len > EVENT_TEXT_MAX_BYTES || event->client.len > EVENT_TEXT_MAX_BYTES ||
+           !quota_fits_empty(store, stream, bound) || event->topic.len > EVENT_TOPIC_MAX_BYTES ||
+           event->device.len > EVENT_TEXT_MAX_BYTES || event->type.len > EVENT_TEXT_MAX_BYTES ||
+           event->client.len > EVENT_TEXT_MAX_BYTES ||
            event->content_type.len > EVENT_TEXT_MAX_BYTES ||
            event->attributes.len > EVENT_ATTRIBUTES_MAX_BYTES;
 }
@@ -165,7 +168,7 @@ int store_append(struct store *store, uint32_t stream_id, const struct event *ev
     struct stream *stream = stream_find(store, stream_id);
     assert(stream && store_is_open(store));
     size_t bound = batch_record_bound(event);
-    if (too_large(stream, event, bound))
+    if (too_large(store, stream, event, bound))
         return STORE_TOO_LARGE;
     int r = check_room(store, stream, bound);
     if (r >= 0)

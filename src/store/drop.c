@@ -10,6 +10,7 @@
 #include "store/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/metrics.h"
 #include "base/result.h"
@@ -80,7 +81,58 @@ int drop_plan(struct store *store, struct stream *stream, uint64_t bytes)
     return 0;
 }
 
-/* One record for each range that had not been acknowledged up to there. */
+/* The epoch of the event at offset, and where the next one begins. */
+static int find_epoch(struct store *store, const struct stream *stream, uint64_t offset,
+                      char epoch[STORE_EPOCH_MAX_BYTES], uint64_t *ret_end)
+{
+    sqlite3_stmt *row;
+    snprintf(epoch, STORE_EPOCH_MAX_BYTES, "%s", store->epoch);
+    *ret_end = UINT64_MAX;
+    int r = database_first(&store->database, SQL_EPOCH_AT,
+                           DATABASE_VALUES(stream->id, (int64_t)offset), &row);
+    if (!r) {
+        const unsigned char *text = sqlite3_column_text(row, 1);
+        snprintf(epoch, STORE_EPOCH_MAX_BYTES, "%s", text ? (const char *)text : "");
+        database_done(row);
+    }
+    if (r >= 0)
+        r = database_first(&store->database, SQL_EPOCH_AFTER,
+                           DATABASE_VALUES(stream->id, (int64_t)offset), &row);
+    if (!r) {
+        *ret_end = (uint64_t)sqlite3_column_int64(row, 0);
+        database_done(row);
+    }
+    return r < 0 ? result_trace(r) : 0;
+}
+
+/* One record for each epoch, since the ids of the events belong to it. */
+static int append_gap(struct store *store, const struct stream *stream, const char *upstream,
+                      uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        char epoch[STORE_EPOCH_MAX_BYTES];
+        uint64_t end;
+        int r = find_epoch(store, stream, from, epoch, &end);
+        if (r)
+            return result_trace(r);
+        if (end > to)
+            end = to;
+        const struct gap gap = {.stream = stream->name,
+                                .from = from,
+                                .to = end,
+                                .count = end - from,
+                                .reason = "drop_oldest",
+                                .upstream = upstream,
+                                .epoch = epoch};
+        r = notice_gap(store, &gap);
+        if (r)
+            return result_trace(r);
+        from = end;
+    }
+    return 0;
+}
+
+/* For each range that had not been acknowledged up to there. */
 static int append_gaps(struct store *store, struct stream *stream)
 {
     for (unsigned i = 0; i < store->cursor_count; i++) {
@@ -91,13 +143,7 @@ static int append_gaps(struct store *store, struct stream *stream)
         uint64_t to = cursor->end < stream->drop_to ? cursor->end : stream->drop_to;
         if (cursor->stream != stream->id || !cursor_holds(cursor) || from >= to)
             continue;
-        const struct gap gap = {.stream = stream->name,
-                                .from = from,
-                                .to = to,
-                                .count = to - from,
-                                .reason = "drop_oldest",
-                                .upstream = cursor->consumer};
-        int r = notice_gap(store, &gap);
+        int r = append_gap(store, stream, cursor->consumer, from, to);
         if (r)
             return result_trace(r);
     }
@@ -201,16 +247,18 @@ void drop_written(struct store *store)
         struct stream *stream = &store->streams[i];
         if (!stream->drop_to)
             continue;
+        /* Retention may have taken more than was planned. */
         uint64_t first = stream->first_offset;
-        uint64_t unsent = cursor_needed(store, stream->id, first, stream->drop_to);
-        metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, stream->drop_to - first - unsent);
+        uint64_t end = stream->drop_to > first ? stream->drop_to : first;
+        uint64_t unsent = cursor_needed(store, stream->id, first, end);
+        metric_add(stream->metrics, METRIC_STREAM_EVICTED_EVENTS, end - first - unsent);
         metric_add(stream->metrics, METRIC_STREAM_DROPPED_EVENTS, unsent);
-        stream->first_offset = stream->drop_to;
+        stream->first_offset = end;
         stream->stored_bytes = stream->drop_rest_stored;
         stream->slack = stream->drop_rest_slack;
         stream->sent_known = false;
         store->vacuum = true;
-        cursor_skip_to(store, stream, stream->drop_to, stream->drop_rest_bytes);
+        cursor_skip_to(store, stream, end, stream->drop_rest_bytes);
         stream->drop_to = stream->drop_noticed = stream->drop_bytes = 0;
         stream_show(stream);
     }

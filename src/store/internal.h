@@ -234,6 +234,8 @@ void drop_written(struct store *store); /* after it committed */
 /* Stored bytes that have to go before bytes more may be appended to the stream without
  * disk.max_bytes being exceeded; 0: none. */
 uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes);
+/* Whether they would fit if no stream held anything. */
+bool quota_fits_empty(const struct store *store, const struct stream *stream, uint64_t bytes);
 /* What log and shared memory may take. */
 uint64_t quota_log_bytes(const struct store_disk_config *disk);
 /* An append of so many bytes is refused: what was sent has to make room for it. */

@@ -240,7 +240,12 @@ static int open_sound(struct store *store, struct error *error)
     if (r < 0)
         return result_trace(r);
     bool requested = quarantine_requested(store->data_dir);
-    r = requested ? STORE_DAMAGED : open_file(store, error);
+    if (requested) { /* of what is ours, whatever has come in its place since */
+        r = file_identify(store->path, error);
+        r = r == STORE_FOREIGN || r == STORE_NEWER ? r : STORE_DAMAGED;
+    } else {
+        r = open_file(store, error);
+    }
     if (r != STORE_DAMAGED)
         return r;
     if (!requested)
@@ -313,7 +318,9 @@ struct store *store_free(struct store *store)
         return NULL;
     if (store_is_open(store)) {
         int r = checkpoint_mend(store);
-        if (!r)
+        /* What is open goes, and with it perhaps the dead letter of what a cursor passed: then what
+         * was sent is rather sent again. */
+        if (!r && !store->open_events)
             r = commit_cursors(store);
         if (!r)
             r = mark_clean(store);

@@ -52,7 +52,8 @@ struct overlay {
 struct pages {
     int database_fd, log_fd;
     uint32_t page_bytes, usable, count;
-    bool mapped; /* pointer map pages */
+    uint32_t filed; /* of them, in the database; the others only the log has */
+    bool mapped;    /* pointer map pages */
     uint64_t database_bytes;
     struct overlay *overlay; /* by number, one each */
     size_t overlay_count;
@@ -60,7 +61,7 @@ struct pages {
     uint64_t window_at;
     size_t window_bytes;
     uint8_t *page;   /* one from the log */
-    uint8_t *unused; /* bit per page on the free list; NULL: not looked at yet */
+    uint8_t *unused; /* bit per filed page on the free list; NULL: not looked at yet */
 };
 
 static uint32_t u32(const uint8_t *p)
@@ -248,11 +249,14 @@ int pages_open(int database_fd, int log_fd, struct pages **ret)
         return result_trace(r);
     }
     read_header(pages);
-    /* Only the log knows better than the file how many there are: its sums vouch for it. */
-    if (!pages->count) {
-        uint64_t count = (pages->database_bytes + pages->page_bytes - 1) / pages->page_bytes;
-        pages->count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-    }
+    /* Only the log knows better than the file how many there are: its sums vouch for it. But what
+     * is in neither cannot be read. */
+    uint64_t count = (pages->database_bytes + pages->page_bytes - 1) / pages->page_bytes;
+    pages->filed = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+    uint32_t there = pages->overlay_count ? pages->overlay[pages->overlay_count - 1].number : 0;
+    there = there > pages->filed ? there : pages->filed;
+    if (!pages->count || pages->count > there)
+        pages->count = there;
     *ret = pages;
     return 0;
 }
@@ -328,7 +332,7 @@ static bool is_map(const struct pages *pages, uint32_t number, uint32_t *ret_map
 /* Walks the trunks of the free list; each lists pages. */
 static void read_free_list(struct pages *pages)
 {
-    pages->unused = calloc(pages->count / 8 + 1, 1);
+    pages->unused = calloc(pages->filed / 8 + 1, 1);
     const uint8_t *p = pages->unused ? pages_get(pages, 1) : NULL;
     uint32_t trunk =
         p && memcmp(p, header_magic, sizeof(header_magic)) == 0 ? u32(p + HEADER_FREELIST) : 0;
@@ -336,10 +340,11 @@ static void read_free_list(struct pages *pages)
         uint32_t next = u32(p), leaves = u32(p + 4);
         if (leaves > pages->usable / 4 - 2) /* not a trunk */
             return;
-        pages->unused[trunk / 8] |= (uint8_t)(1u << trunk % 8);
+        if (trunk <= pages->filed)
+            pages->unused[trunk / 8] |= (uint8_t)(1u << trunk % 8);
         for (uint32_t i = 0; i < leaves; i++) {
             uint32_t leaf = u32(p + 8 + 4 * (size_t)i);
-            if (leaf > 1 && leaf <= pages->count)
+            if (leaf > 1 && leaf <= pages->filed)
                 pages->unused[leaf / 8] |= (uint8_t)(1u << leaf % 8);
         }
         trunk = next;
@@ -363,5 +368,5 @@ bool pages_unused(struct pages *pages, uint32_t number)
     }
     if (!pages->unused)
         read_free_list(pages);
-    return pages->unused && pages->unused[number / 8] & 1u << number % 8;
+    return pages->unused && number <= pages->filed && pages->unused[number / 8] & 1u << number % 8;
 }

@@ -54,13 +54,34 @@ static uint64_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
+/* A part of max_bytes, so without that there is none. */
+static uint64_t reserve(const struct store *store)
+{
+    const struct store_disk_config *disk = &store->config->disk;
+    return disk->max_bytes ? (uint64_t)disk->reserve_bytes : 0;
+}
+
+static uint64_t room_of(const struct store *store, const struct stream *stream)
+{
+    bool high = stream->config->priority == STORE_PRIORITY_HIGH;
+    return less(limit(store), high ? 0 : reserve(store));
+}
+
+/* What bytes in so many batches may take once they are written. */
+static uint64_t grown(uint64_t bytes, uint64_t batches)
+{
+    return bytes + bytes / GROWTH_SHARE + batches * BATCH_PAGES * STORE_PAGE_BYTES;
+}
+
+bool quota_fits_empty(const struct store *store, const struct stream *stream, uint64_t bytes)
+{
+    return grown(bytes, 1) + MARGIN_BYTES <= room_of(store, stream);
+}
+
 uint64_t quota_excess(const struct store *store, const struct stream *stream, uint64_t bytes)
 {
-    uint64_t room = limit(store);
-    if (stream->config->priority != STORE_PRIORITY_HIGH)
-        room = less(room, (uint64_t)store->config->disk.reserve_bytes);
-    uint64_t open = store->open_bytes + bytes;
-    open += open / GROWTH_SHARE + (store->open_batches + 1) * BATCH_PAGES * STORE_PAGE_BYTES;
+    uint64_t room = room_of(store, stream);
+    uint64_t open = grown(store->open_bytes + bytes, store->open_batches + 1);
     uint64_t used = store->used_pages * STORE_PAGE_BYTES;
     for (unsigned i = 0; i < store->stream_count; i++)
         used = less(used, store->streams[i].drop_bytes);
@@ -84,7 +105,7 @@ int quota_measure(struct store *store)
         return result_trace(r < 0 ? r : 0);
     store->used_pages = (uint64_t)(pages - unused);
     metric_put(metric_process(), METRIC_STORE_USED_BYTES, store->used_pages * STORE_PAGE_BYTES);
-    uint64_t room = less(limit(store), (uint64_t)store->config->disk.reserve_bytes);
+    uint64_t room = less(limit(store), reserve(store));
     uint64_t used = store->used_pages * STORE_PAGE_BYTES + store->wanted_bytes;
     store->pressed = used > room - room / PRESSED_SHARE;
     if (!store->pressed)

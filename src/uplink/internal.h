@@ -20,13 +20,15 @@ struct metric_set;
 struct store_reader;
 
 enum {
-    UPLINK_ATTEMPTS_MAX = 5,         /* refusals after which an event is passed over */
-    UPLINK_CURSOR_ACKNOWLEDGED = 100 /* acknowledgements that move a cursor before its time */
+    UPLINK_ATTEMPTS_MAX = 5,               /* refusals after which an event is passed over */
+    UPLINK_CURSOR_ACKNOWLEDGED = 100,      /* acknowledgements that move a cursor before its time */
+    UPLINK_LETTERS_MAX_BYTES = 1024 * 1024 /* in the pipeline's queue: no dead letters on top */
 };
 #define UPLINK_CURSOR_US INT64_C(200000)      /* else it is moved so often */
 #define UPLINK_TICK_US INT64_C(1000000)       /* the longest sleep */
 #define UPLINK_REFUSED_MIN_US INT64_C(100000) /* pause after a refusal, doubled each time */
 #define UPLINK_REFUSED_MAX_US INT64_C(10000000)
+#define UPLINK_LETTERS_PAUSE_US INT64_C(50000)
 #define UPLINK_STORE_RETRY_US INT64_C(1000000) /* pause after the store could not be read */
 
 enum uplink_state { UPLINK_DOWN, UPLINK_CONNECT, UPLINK_UP, UPLINK_DRAIN, UPLINK_BACKOFF };

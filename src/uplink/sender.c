@@ -74,6 +74,18 @@ static bool own_stream(const struct uplink_range *r)
     return r->range->stream_name[0] == '$';
 }
 
+enum send_outcome { SEND_NOTHING = 1, SEND_FULL, SEND_LOST };
+
+/* Whether what is posted now would pile up: the pipeline is behind, or cannot write it. */
+static bool must_wait(struct uplink *u, struct uplink_range *r)
+{
+    if (!metric_get(metric_process(), METRIC_STORE_DEGRADED) &&
+        queue_bytes(u->pipeline) < UPLINK_LETTERS_MAX_BYTES)
+        return false;
+    r->pause_us = clock_monotonic_us(u->clock) + UPLINK_LETTERS_PAUSE_US;
+    return true;
+}
+
 static int post(struct uplink *u, struct queue_item *item)
 {
     int r = queue_push(u->pipeline, &item);
@@ -84,11 +96,13 @@ static int post(struct uplink *u, struct queue_item *item)
 
 /* An event that this upstream will never take: kept as a dead letter, then passed over. The letter
  * goes through the pipeline's queue before the cursor moves beyond the event, so both are in one
- * commit or the cursor comes later. 0 or -errno: nothing was passed over. */
+ * commit or the cursor comes later. 0; SEND_NOTHING (later) or -errno: nothing was passed over. */
 static int bury(struct uplink *u, struct uplink_range *r, const struct event *event,
                 uint64_t offset, const char *why)
 {
     struct dead_letter *letter = NULL;
+    if (!own_stream(r) && must_wait(u, r))
+        return SEND_NOTHING;
     int result = own_stream(r) ? 0
                                : dead_letter_new(event, r->range->stream_name, offset, why,
                                                  u->config->name, &letter);
@@ -107,6 +121,8 @@ static int pass_hole(struct uplink *u, struct uplink_range *r, uint64_t offset, 
     if (offset < r->lane.next)
         end = offset + 1;
     struct notice_item *gap = NULL;
+    if (damaged && !own_stream(r) && must_wait(u, r))
+        return SEND_NOTHING;
     int result = damaged && !own_stream(r) ? notice_item_new(NOTICE_GAP, &gap) : 0;
     if (gap) {
         notice_add_text(&gap->notice, "stream", r->range->stream_name);
@@ -132,8 +148,6 @@ static void pause_after_refusal(struct uplink_range *r, int64_t now_us)
     r->refusals++;
     r->pause_us = now_us + pause;
 }
-
-enum send_outcome { SEND_NOTHING = 1, SEND_FULL, SEND_LOST };
 
 /* The CloudEvents source under which an event of epoch goes out, replayed or not. */
 static const char *source_of(struct uplink *u, const char *epoch)

@@ -258,7 +258,10 @@ static void reattach(struct model *m)
 
 static void restart(struct model *m)
 {
+    bool open = store_open_events(m->store) > 0; /* an end moves no cursor then */
     model_close(m);
+    for (unsigned i = 0; open && i < STREAMS; i++)
+        memcpy(m->streams[i].cursor, m->streams[i].cursor_saved, sizeof(m->streams[i].cursor));
     model_save_cursors(m);
     m->tried_count = 0;
     model_open(m);

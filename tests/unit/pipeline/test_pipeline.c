@@ -260,6 +260,27 @@ static void test_a_full_stream_blocks_until_a_cursor_moves(void **state)
     stop();
 }
 
+/* Nothing but maintenance can make that room, and nothing but the append knows of it. */
+static void test_what_was_sent_makes_room_for_a_large_event_at_once(void **state)
+{
+    (void)state;
+    start("{\"commit\": {\"max_bytes\": \"512KiB\"}, \"disk\": {\"wal_max_bytes\": \"1MiB\","
+          " \"max_bytes\": \"2600KiB\"}}");
+    unsigned count = 0;
+    while (metric_get(metric_process(), METRIC_STORE_USED_BYTES) < 1250 * 1024) {
+        assert_true(count < 100);
+        publish(1, 20000, 1);
+        wait_for(++count);
+    }
+    take_receipts(SILENCE_MS); /* maintenance is done */
+    int64_t begin_us = clock_monotonic_us(&clock_system);
+    publish(1, 400000, 1);
+    wait_for(++count);
+    assert_int_equal(answered(INGEST_STORED), count);
+    assert_true(clock_monotonic_us(&clock_system) - begin_us < 4000000);
+    stop();
+}
+
 static void test_a_full_stream_drops_qos_0_and_counts_it(void **state)
 {
     (void)state;
@@ -334,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_commit_is_tried_again_and_answered_then),
         cmocka_unit_test(test_committed_events_reach_an_attached_consumer),
         cmocka_unit_test(test_a_full_stream_blocks_until_a_cursor_moves),
+        cmocka_unit_test(test_what_was_sent_makes_room_for_a_large_event_at_once),
         cmocka_unit_test(test_a_full_stream_drops_qos_0_and_counts_it),
         cmocka_unit_test(test_a_full_stream_that_rejects_says_so),
         cmocka_unit_test(test_an_overdrawn_write_budget_makes_events_wait_for_one_commit),

@@ -13,7 +13,7 @@ enum { GAPS_MAX = 128 };
 
 struct gap_seen {
     unsigned long long from, to, count;
-    char upstream[16], reason[16];
+    char upstream[16], reason[16], epoch[24];
 };
 
 /* All gap records in "$gateway" about stream; how many. */
@@ -38,8 +38,10 @@ static unsigned gaps(struct fixture *f, const char *stream, struct gap_seen *ret
             if (!slice_equal_string(event.type, "sluice.gap") ||
                 sscanf(text,
                        "{\"stream\":\"%31[^\"]\",\"from\":%llu,\"to\":%llu,\"count\":%llu,"
-                       "\"reason\":\"%15[^\"]\",\"upstream\":\"%15[^\"]\"",
-                       name, &gap.from, &gap.to, &gap.count, gap.reason, gap.upstream) != 6 ||
+                       "\"reason\":\"%15[^\"]\",\"upstream\":\"%15[^\"]\",\"epoch\":"
+                       "\"%23[^\"]\"",
+                       name, &gap.from, &gap.to, &gap.count, gap.reason, gap.upstream,
+                       gap.epoch) != 7 ||
                 strcmp(name, stream) != 0)
                 continue;
             assert_in_range(count, 0, GAPS_MAX - 1);
@@ -275,6 +277,113 @@ static void test_the_stream_of_gap_records_is_bounded_too(void **state)
     detach(f, feed);
 }
 
+static void test_gap_records_name_the_epoch_of_the_events(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, small);
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct range_feed *feed = attach(f, "up");
+    char epochs[2][24];
+    snprintf(epochs[0], sizeof(epochs[0]), "%s", store_epoch(f->store));
+    fixture_fill(f, stream, 0, 3, 2000);
+    assert_int_equal(store_epoch_begin(f->store, "asked"), 0);
+    fixture_fill(f, stream, 3, 1, 2000);
+    snprintf(epochs[1], sizeof(epochs[1]), "%s", store_epoch(f->store));
+    assert_string_not_equal(epochs[0], epochs[1]);
+    for (unsigned i = 4; i < 200; i += 4)
+        fixture_fill(f, stream, i, 4, 2000);
+    struct gap_seen seen[GAPS_MAX];
+    unsigned count = gaps(f, "events", seen);
+    assert_true(count > 1);
+    uint64_t next = 0;
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(seen[i].from, next);
+        assert_int_equal(seen[i].count, seen[i].to - seen[i].from);
+        assert_string_equal(seen[i].epoch, epochs[i > 0]);
+        next = seen[i].to;
+    }
+    assert_int_equal(seen[0].to, 3);
+    assert_int_equal(next, first_offset(f));
+    detach(f, feed);
+}
+
+/* It waited for room that there cannot be, and everything behind it with it. */
+static void test_what_the_whole_disk_space_cannot_hold_is_too_large(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"commit\": {\"max_bytes\": \"512KiB\"}, \"disk\": {\"wal_max_bytes\": "
+                         "\"1MiB\", \"max_bytes\": \"3MiB\", \"reserve_bytes\": \"512KiB\"}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    uint64_t offset;
+    assert_int_equal(fixture_try_append(f, stream, 0, 1 << 20, &offset), 0);
+    assert_int_equal(store_commit(f->store), 0);
+    assert_int_equal(fixture_try_append(f, stream, 1, 3 << 19, &offset), STORE_TOO_LARGE);
+    assert_int_equal(fixture_try_append(f, stream, 1, 2 << 20, &offset), STORE_TOO_LARGE);
+}
+
+/* Between the append that plans a drop and its commit retention may take more than the plan. */
+static void test_what_retention_took_meanwhile_does_not_come_back(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"commit\": {\"max_bytes\": \"512KiB\"}, \"disk\": {\"wal_max_bytes\": "
+                         "\"1MiB\", \"max_bytes\": \"2600KiB\"}, \"streams\": {\"events\": "
+                         "{\"when_full\": \"drop_oldest\"}}}");
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events");
+    struct metric_set *set = metric_set_get(METRIC_GROUP_STREAM, "events", NULL);
+    uint32_t other = fixture_stream(f, "other");
+    unsigned n = 0;
+    bool more;
+    while (metric_get(metric_process(), METRIC_STORE_USED_BYTES) < 1300 * 1024)
+        fixture_fill(f, stream, n++, 1, 20000);
+    uint64_t first = metric_get(set, METRIC_STREAM_FIRST_OFFSET);
+    uint64_t evicted = metric_get(set, METRIC_STREAM_EVICTED_EVENTS) - first;
+    fixture_append(f, stream, n++, 200000);
+    uint64_t ignored; /* another stream asks for room, too */
+    assert_int_equal(fixture_try_append(f, other, 0, 1300000, &ignored), STORE_FULL);
+    do
+        assert_int_equal(store_maintain(f->store, &more), 0);
+    while (more);
+    uint64_t taken = metric_get(set, METRIC_STREAM_FIRST_OFFSET);
+    assert_true(taken > first);
+    assert_int_equal(store_commit(f->store), 0);
+    assert_true(metric_get(set, METRIC_STREAM_FIRST_OFFSET) >= taken);
+    assert_int_equal(metric_get(set, METRIC_STREAM_FIRST_OFFSET), first_offset(f));
+    assert_int_equal(metric_get(set, METRIC_STREAM_EVICTED_EVENTS) - evicted, first_offset(f));
+}
+
+static void test_a_reserve_of_no_given_disk_space_keeps_nobody_out(void **state)
+{
+    struct fixture *f = *state;
+    fixture_configure(f, "{\"disk\": {\"reserve_bytes\": \"1TiB\"}}");
+    fixture_open(f);
+    fixture_fill(f, fixture_stream(f, "events"), 0, 1, 100);
+}
+
+/* As after commits that failed: a dead letter may be among what was not committed. */
+static void test_an_end_with_open_events_moves_no_cursor(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    uint32_t stream = fixture_stream(f, "events"), letters = fixture_stream(f, "$dlq");
+    for (unsigned open = 0; open < 2; open++) {
+        struct range_feed *feed = attach(f, "up");
+        assert_int_equal(feed->ranges[0].start_offset, open ? 2 : 0);
+        fixture_fill(f, stream, 3 * open, 3, 100);
+        store_move_cursor(f->store, feed, 0, 2 + 2 * open);
+        if (open)
+            fixture_append(f, letters, 2, 100);
+        detach(f, feed);
+        fixture_close(f);
+        fixture_open(f);
+    }
+    struct range_feed *feed = attach(f, "up");
+    assert_int_equal(feed->ranges[0].start_offset, 2);
+    detach(f, feed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +394,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_of_ranges_a_backlog_is_told_of_and_a_replay_is_not,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_dropped_or_told_without_a_commit,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_gap_records_name_the_epoch_of_the_events,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_what_the_whole_disk_space_cannot_hold_is_too_large,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_what_retention_took_meanwhile_does_not_come_back,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_with_open_events_moves_no_cursor, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_reserve_of_no_given_disk_space_keeps_nobody_out,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_open_is_not_dropped, fixture_setup,
                                         fixture_teardown),

@@ -163,6 +163,23 @@ static void test_a_newer_format_is_left_alone(void **state)
     refuses_untouched(f, STORE_NEWER);
 }
 
+/* Somebody asked for a salvage, and then another version's database came in its place. */
+static void test_a_request_to_salvage_touches_no_newer_and_no_foreign_database(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], mark[160];
+    fixture_open(f);
+    fixture_close(f);
+    fixture_sql(database_path(f, path), "PRAGMA user_version=3");
+    snprintf(mark, sizeof(mark), "%s-damaged", path);
+    FILE *file = fopen(mark, "w");
+    assert_non_null(file);
+    fclose(file);
+    refuses_untouched(f, STORE_NEWER);
+    fixture_sql(path, "PRAGMA application_id=1; DELETE FROM batch");
+    refuses_untouched(f, STORE_FOREIGN);
+}
+
 static void test_a_second_process_is_told_that_the_directory_is_taken(void **state)
 {
     struct fixture *f = *state;
@@ -446,6 +463,7 @@ int main(void)
         TEST(test_the_database_of_another_program_is_left_alone),
         TEST(test_an_empty_file_or_database_becomes_ours),
         TEST(test_a_newer_format_is_left_alone),
+        TEST(test_a_request_to_salvage_touches_no_newer_and_no_foreign_database),
         TEST(test_a_second_process_is_told_that_the_directory_is_taken),
         TEST(test_a_directory_without_permission_is_unreadable),
         TEST(test_a_data_directory_that_is_a_file_is_unreadable),

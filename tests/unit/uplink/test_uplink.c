@@ -460,6 +460,26 @@ static void test_messages_larger_than_the_server_takes_are_passed_over(void **st
     assert_string_equal(f->buried_reason, "larger than the upstream takes");
 }
 
+/* Dead letters that nobody can write would pile up in memory. */
+static void test_no_event_is_given_up_while_the_store_cannot_keep_it_aside(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_broker_rules rules = ordinary;
+    rules.maximum_packet = 11;
+    append(f, 20);
+    metric_put(metric_process(), METRIC_STORE_DEGRADED, 1);
+    start(f, &rules, "\"envelope\": \"raw\"");
+    await_cursor(f, 10);
+    usleep(300000);
+    take_moves(f);
+    metric_put(metric_process(), METRIC_STORE_DEGRADED, 0);
+    assert_int_equal(f->letters, 0);
+    assert_int_equal(f->cursor, 10);
+    await_cursor(f, 20);
+    stop(f);
+    assert_int_equal(f->letters, 10);
+}
+
 static void test_a_server_without_qos_1_is_not_trusted(void **state)
 {
     struct fixture *f = *state;
@@ -545,6 +565,7 @@ int main(void)
         TEST(test_an_event_refused_for_good_is_passed_over_after_five_attempts),
         TEST(test_quota_exceeded_is_waited_out_however_often_it_comes),
         TEST(test_messages_larger_than_the_server_takes_are_passed_over),
+        TEST(test_no_event_is_given_up_while_the_store_cannot_keep_it_aside),
         TEST(test_a_server_without_qos_1_is_not_trusted),
         TEST(test_a_connection_without_acknowledgements_is_made_anew),
         TEST(test_short_lived_connections_are_not_retried_faster_than_the_minimum),
