@@ -237,6 +237,17 @@ static void commit_for_sure(struct life *life)
         commit(life, false);
 }
 
+/* An end with open events leaves the cursors where the last commit put them. */
+static void forget_moves(struct life *life)
+{
+    const struct history *h = life->history;
+    unsigned last = h->attempt_count - 1;
+    while (last && !h->attempts[last].acknowledged)
+        last--;
+    memcpy(life->cursor, h->attempts[last].cursor, sizeof(life->cursor));
+    life->backlog = h->attempts[last].backlog;
+}
+
 static void live_close(struct life *life)
 {
     commit_for_sure(life);
@@ -246,6 +257,8 @@ static void live_close(struct life *life)
     life->reader = store_reader_close(life->reader);
     for (unsigned i = 0; i < 2; i++)
         store_detach(life->store, life->feeds[i]);
+    if (store_open_events(life->store))
+        forget_moves(life);
     struct attempt *attempt = attempt_begin(life, life->next);
     life->store = store_free(life->store);
     attempt_end(life, attempt);
