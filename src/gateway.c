@@ -33,6 +33,9 @@ enum {
     SIGNALS = 3
 };
 
+#define BEAR_DAMAGE_US (INT64_C(60) * 1000000)
+#define BEAR_DAMAGE_MAX_US (INT64_C(3600) * 1000000)
+
 /* The shutdown, in order. Each step goes on when its condition holds or its time is over. */
 enum gateway_stage {
     GATEWAY_RUNNING,
@@ -57,6 +60,7 @@ struct gateway {
     enum gateway_stage stage;
     bool restart; /* when stopped */
     int64_t stage_since_us, started_us, config_loaded_us;
+    int64_t bear_damage_us; /* see gateway_set_restarts() */
     struct gateway_restart_keys restart_keys;
     char data_dir[GATEWAY_PATH_MAX_BYTES];
     char admin_socket[GATEWAY_PATH_MAX_BYTES];
@@ -253,11 +257,20 @@ static void gateway_stop(void *data)
     gateway_begin_stop(g);
 }
 
+void gateway_set_restarts(struct gateway *g, unsigned restarts)
+{
+    g->bear_damage_us = restarts ? BEAR_DAMAGE_US : 0;
+    for (; restarts > 1 && g->bear_damage_us < BEAR_DAMAGE_MAX_US; restarts--)
+        g->bear_damage_us *= 2;
+}
+
 /* A damaged store is salvaged by opening it, which is done by the next gateway. What was not
  * acknowledged stays with its senders. */
 static void gateway_look_for_damage(struct gateway *g)
 {
-    if (g->stage != GATEWAY_RUNNING || !pipeline_store_damaged(g->pipeline))
+    int64_t run_us = clock_monotonic_us(&clock_system) - g->started_us;
+    if (g->stage != GATEWAY_RUNNING || !pipeline_store_damaged(g->pipeline) ||
+        run_us < g->bear_damage_us)
         return;
     log_error("gateway", "the store is damaged: starting anew to salvage it", "data_dir=\"%s\"",
               g->data_dir);

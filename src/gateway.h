@@ -28,6 +28,12 @@ enum gateway_exit {
  * acknowledging anything and tries again. */
 int gateway_new(const char *config_path, struct error *error, struct gateway **ret);
 
+/* How often in this process gateways before this one ended with GATEWAY_EXIT_RESTART. From the
+ * first on it bears a damaged store for a minute after its start, and twice as long each time up to
+ * an hour, before it ends likewise: a disk that goes on damaging must not be salvaged without
+ * pause. Before gateway_run(). */
+void gateway_set_restarts(struct gateway *gateway, unsigned restarts);
+
 /* Starts the threads and runs until SIGTERM or SIGINT, or until the store turns out to be damaged
  * (GATEWAY_EXIT_RESTART: free this one and make another); SIGHUP reads the configuration again.
  * Returns an exit code. Call once. */

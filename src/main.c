@@ -59,6 +59,7 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     uplink_library_init();
     struct error error = ERROR_INIT;
+    unsigned restarts = 0;
     do {
         struct gateway *gateway = NULL;
         exit_code = gateway_new(config, &error, &gateway);
@@ -66,6 +67,7 @@ static int run_run(const struct cli_command *command, int argc, char **argv)
             error_print(&error, stderr);
             return exit_code;
         }
+        gateway_set_restarts(gateway, restarts++);
         exit_code = gateway_run(gateway);
         gateway_free(gateway);
     } while (exit_code == GATEWAY_EXIT_RESTART);
