@@ -7,12 +7,19 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "pack/codec.h"
 #include "event/attribute.h"
 #include "hold_vfs.h"
 
 enum { STEPS_MAX = 20000, KEY_SHIFT = 48, ROW_BYTES = 64, DUMP_MAX_BYTES = 64 * 1024 * 1024 };
 
 /* Thousands of commits: without a sync each, where it does not matter. */
+/* A build may have no zstd; then blocks save what the rows and their repeated names took. */
+static bool compresses(void)
+{
+    return pack_codec_available(PACK_ZSTD);
+}
+
 static const char roomy[] =
     "{\"commit\": {\"durability\": \"process\"},"
     " \"streams\": {\"events\": {\"max_bytes\": \"64MiB\", \"max_age\": 0}}}";
@@ -193,7 +200,7 @@ static void test_small_rows_become_blocks_and_every_event_stays_what_it_was(void
     assert_int_equal(is.first_offset, 0);
     assert_int_equal(is.next_offset, 2000);
     assert_int_equal(is.end_bytes, was.end_bytes);
-    assert_true(is.stored_bytes < was.stored_bytes / 2);
+    assert_true(is.stored_bytes < was.stored_bytes / (compresses() ? 2 : 1));
     check_accounts(f);
     expect_dump(f, stream, &before);
     fixture_close(f);
@@ -268,7 +275,8 @@ static void test_quota_is_exact_while_blocks_and_rows_go_and_slack_goes_with_the
         repack(f);
         check_accounts(f);
     }
-    assert_true(sql(f, "SELECT slack FROM stream WHERE name = 'events'") > 100000);
+    assert_true(sql(f, "SELECT slack FROM stream WHERE name = 'events'") >
+                (compresses() ? 100000 : 0));
     uint64_t first = 0;
     unsigned shrunk = 0;
     for (uint64_t max; (max = info(f).stored_bytes - 30000) > 64 * 1024; shrunk++) {
