@@ -138,13 +138,15 @@ static void test_a_failed_sync_of_the_checkpointer_is_made_good_for_by_the_next_
     hold_vfs_fail(SQLITE_OK);
     assert_true(held);
     assert_int_equal(hold_vfs_failed(), failed + 1);
-    /* All that was copied into the database is copied again, by the first commit that knows of the
-     * failure: the thread may not have said so yet. */
+    /* All that was copied into the database is copied again: at once where the log's index calls it
+     * copied, by the next checkpoint where that sync was one of SQLite's own, which then does not.
+     * Either comes with what the writer does next once the thread has told of the failure. */
+    unsigned long long written = hold_vfs_written();
+    fixture_append(f, stream, n++, 100);
+    assert_int_equal(store_commit(f->store), 0);
     bool again = false;
     for (int waited = 0; !again && waited < DEADLINE_MS; waited += STEP_MS) {
-        unsigned long long written = hold_vfs_written();
-        fixture_append(f, stream, n++, 100);
-        assert_int_equal(store_commit(f->store), 0);
+        maintain_once(f);
         again = hold_vfs_written() - written > 8 * EVENT_BYTES;
         poll(NULL, 0, again ? 0 : STEP_MS);
     }
