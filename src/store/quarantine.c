@@ -68,6 +68,17 @@ static bool exists(const char *directory, const char *name)
     return stat(path, &st) == 0;
 }
 
+/* 0: it is there; -ENOENT; another -errno: nobody can tell, so nothing may be made of it. */
+static int look_for(const char *directory, const char *name)
+{
+    char path[FILE_BYTES];
+    struct stat st;
+    path_of(directory, name, path);
+    if (stat(path, &st) == 0)
+        return 0;
+    return errno == ENOENT ? -ENOENT : result_origin(-errno);
+}
+
 static int make_mark(const char *directory, const char *name)
 {
     char path[FILE_BYTES];
@@ -224,7 +235,9 @@ static void tell_log(const struct quarantine *quarantine, const char *directory)
 static int go_on(struct quarantine *quarantine, const char *directory)
 {
     const char *data_dir = quarantine->data_dir;
-    int r = exists(directory, MARK_MOVED) ? 0 : move_aside(data_dir, directory);
+    int r = look_for(directory, MARK_MOVED);
+    if (r == -ENOENT)
+        r = move_aside(data_dir, directory);
     if (!r)
         r = remove_file(data_dir, MARK_REQUEST); /* it was about what is aside now */
     if (!r && !exists(data_dir, STORE_FILE_NAME)) {
@@ -246,9 +259,11 @@ int quarantine_finish(struct quarantine *quarantine, struct error *error)
     if (!r) {
         /* Only the last one can be unfinished: no other is begun before. */
         name_of(quarantine->data_dir, numbers[count - 1], directory);
-        if (exists(directory, MARK_SALVAGED))
+        r = look_for(directory, MARK_SALVAGED);
+        if (!r)
             return QUARANTINE_NONE;
-        r = go_on(quarantine, directory);
+        if (r == -ENOENT)
+            r = go_on(quarantine, directory);
     }
     if (r) {
         (void)file_failure(r, quarantine->data_dir, error);
